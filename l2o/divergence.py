@@ -1,0 +1,27 @@
+"""What counts as divergence, in meta-training and in every metric."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+LIMIT = 1e4
+"""An iterate with a coordinate beyond this, or not finite, has diverged.
+
+Solutions of every testbed problem lie within a few units of the start; far beyond, the spacing
+of float32 numbers is no longer small against the distances that are measured.
+"""
+
+
+def diverged(x: Tensor, y: Tensor) -> Tensor:
+    """Whether each iterate has diverged.
+
+    Args:
+        x: (..., B, m).
+        y: (..., B, n).
+
+    Returns:
+        Booleans, (..., B).
+    """
+    largest = torch.maximum(x.abs().amax(-1), y.abs().amax(-1))
+    return ~(largest <= LIMIT)  # written so that NaN counts

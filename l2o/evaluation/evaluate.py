@@ -1,0 +1,107 @@
+"""Runs an optimizer on instances and measures how far it gets.
+
+Axes: T iterations, B trajectories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2o import checks
+from l2o.divergence import diverged
+from l2o.evaluation.metrics import Measurements
+from l2o.optimizers import Optimizer
+from l2o.problems import Instances, Iterate, Problem
+from l2o.seeding import generator
+from l2o.unroll import unroll
+
+CHUNK = 20
+"""Iterations between two looks at the distances: taken together they cost next to nothing."""
+
+
+@dataclass(frozen=True)
+class EvaluationSettings:
+    """The size of the test.
+
+    Attributes:
+        instances: Test instances.
+        starts: Starting points of each instance.
+        iterations: Length of a trajectory.
+    """
+
+    instances: int = 100
+    starts: int = 20
+    iterations: int = 1000
+
+    def __post_init__(self) -> None:
+        for name in ("instances", "starts", "iterations"):
+            checks.count(name, getattr(self, name))
+
+
+def sample_test_set(problem: Problem, settings: EvaluationSettings, seed: int) -> tuple[Instances, Iterate]:
+    """The test instances of a seed, repeated over their starting points.
+
+    Trajectory s · instances + i starts instance i from its s-th starting point.
+
+    Returns:
+        B = instances · starts instances and starting points.
+    """
+    instances = problem.sample(settings.instances, generator(seed, "test", "instances"))
+    count = settings.instances * settings.starts
+    start = problem.sample_start(count, generator(seed, "test", "start"))
+    return instances.repeat(settings.starts), start
+
+
+@torch.no_grad()
+def measure(
+    optimizer: Optimizer[Any],
+    instances: Instances,
+    start: Iterate,
+    iterations: int,
+    *,
+    generator: torch.Generator | None = None,
+    on_chunk: Callable[[int], object] = lambda done: None,
+) -> Measurements:
+    """Unrolls an optimizer and records distances instead of iterates.
+
+    Args:
+        optimizer: Any optimizer.
+        instances: B instances.
+        start: Starting points, (B, m) and (B, n).
+        iterations: T.
+        generator: Source of random initial states, see `Optimizer.init`.
+        on_chunk: Called now and then with the iterations done since, to show progress.
+
+    Returns:
+        The distances of all T + 1 iterates, and which trajectories diverged.
+    """
+    state = optimizer.init(instances, start, generator)
+    iterate, lost = start, diverged(*start)
+    distances = [_distances(instances, start.x[None], start.y[None], lost[None])]
+    for begin in range(0, iterations, CHUNK):
+        length = min(CHUNK, iterations - begin)
+        trajectory = unroll(optimizer, instances, iterate, length, state=state)
+        x, y = trajectory.x[1:], trajectory.y[1:]
+        losses = lost | (diverged(x, y).cumsum(0) > 0)
+        distances.append(_distances(instances, x, y, losses))
+        iterate, state, lost = trajectory.last, trajectory.state, losses[-1]
+        on_chunk(length)
+    quantity = "distance" if instances.problem.has_solutions else "gradient_norm"
+    x, y = torch.cat(distances, dim=1).cpu()
+    return Measurements(x, y, lost.cpu(), quantity)
+
+
+def _distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:
+    """Both players' distances over some iterations, infinite once lost, (2, T, B)."""
+    if instances.problem.has_solutions:
+        values = torch.stack(instances.distance(x, y))
+    else:
+        gradients = (instances.gradients(*iterate) for iterate in zip(x, y, strict=True))
+        norms = [[torch.linalg.vector_norm(g, dim=-1) for g in pair] for pair in gradients]
+        values = torch.stack([torch.stack(player) for player in zip(*norms, strict=True)])
+    return values.masked_fill(lost, torch.inf)

@@ -1,0 +1,100 @@
+"""Numbers that say how well an optimizer did.
+
+Axes: T iterations, B trajectories.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+TAIL = 0.2
+"""The share of a trajectory that success is judged by."""
+ACCURACY = 2e-2
+"""SR1: the largest mean distance over the tail."""
+STEADINESS = 1e-4
+"""SR2: the largest standard deviation of the distance over the tail."""
+
+
+class Measurements(NamedTuple):
+    """How far every iterate of a batch of trajectories is from a solution.
+
+    Where the problem declares no solutions, the players' gradient norms take their place.
+    From the iteration where a trajectory diverges on, its distances are infinite.
+    """
+
+    x: Tensor
+    """(T + 1, B), the starting point first."""
+    y: Tensor
+    """(T + 1, B)"""
+    diverged: Tensor
+    """(B,)"""
+    quantity: str
+    """`distance` or `gradient_norm`."""
+
+    @property
+    def joint(self) -> Tensor:
+        """Both players together, √(x² + y²), (T + 1, B)."""
+        return torch.hypot(self.x, self.y)
+
+
+def accurate(measured: Measurements) -> Tensor:
+    """SR1 of each trajectory: the mean distance over the tail is below 2e-2, (B,)."""
+    return _tail(measured.joint, TAIL).mean(0) < ACCURACY
+
+
+def steady(measured: Measurements) -> Tensor:
+    """SR2 of each trajectory: the standard deviation over the tail is below 1e-4, (B,).
+
+    A diverged trajectory fails, however constant its end.
+    """
+    return (_tail(measured.joint, TAIL).std(0, correction=0) < STEADINESS) & ~measured.diverged
+
+
+def summarize(measured: Measurements) -> dict[str, float]:
+    """The metrics of a set of trajectories.
+
+    Returns:
+        `<quantity>_median` and `<quantity>_mean` of the last iterates, `diverged` as a share
+        of the trajectories and, where solutions are known, `sr1` and `sr2` as shares.
+    """
+    last = measured.joint[-1].double()
+    metrics = {}
+    if measured.quantity == "distance":
+        metrics["sr1"] = accurate(measured).double().mean().item()
+        metrics["sr2"] = steady(measured).double().mean().item()
+    metrics[f"{measured.quantity}_median"] = last.median().item()
+    metrics[f"{measured.quantity}_mean"] = last.mean().item()
+    metrics["diverged"] = measured.diverged.double().mean().item()
+    return metrics
+
+
+def squared_tail_sum(measured: Measurements) -> float:
+    """The released code's score: Σ over the last half of squared distances, instance mean."""
+    return _finite(_tail(measured.joint, 0.5).square().sum(0).mean())
+
+
+def tail_mean(measured: Measurements) -> float:
+    """The mean distance over the tail that success is judged by."""
+    return _finite(_tail(measured.joint, TAIL).mean())
+
+
+SCORES: dict[str, Callable[[Measurements], float]] = {
+    "squared_tail_sum": squared_tail_sum,
+    "tail_mean": tail_mean,
+}
+"""Validation scores by name; the lowest is best."""
+
+
+def _tail(values: Tensor, share: float) -> Tensor:
+    """The last iterates, `share` of the iterations, in double precision, (·, B)."""
+    iterations = len(values) - 1
+    return values[len(values) - max(1, math.floor(share * iterations)) :].double()
+
+
+def _finite(score: Tensor) -> float:
+    return score.nan_to_num(nan=math.inf).item()

@@ -1,0 +1,124 @@
+"""Evaluation of a learned optimizer from its file to results on disk."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from l2o import checks
+from l2o.checkpoint import Checkpoint, load_checkpoint
+from l2o.errors import UserError
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_test_set
+from l2o.evaluation.metrics import summarize
+from l2o.evaluation.progress import ProgressLine
+from l2o.evaluation.report import (
+    print_table,
+    write_config,
+    write_metrics,
+    write_plots,
+    write_versions,
+)
+from l2o.optimizers import Optimizer
+from l2o.problems import Problem
+from l2o.released import load_released
+from l2o.seeding import generator
+from l2o.settings import TARGET, build
+
+
+def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
+    """Tests a checkpoint, or the released weights, and writes results into `run_dir`.
+
+    Args:
+        config: A composed config of `conf/evaluate.yaml`, as plain data. What it leaves null
+            is as in the checkpoint.
+
+    Returns:
+        The metrics, as in `metrics.json`: `test/…` and `time/test_s`.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    learned = _learned(config)
+    seed = config["seed"] if config["seed"] is not None else learned.config["seed"]
+    checks.count("seed", seed, minimum=0)
+    settings = _merged(learned.config["problem"], config["problem"])
+    own_only = not config["trust_classes"] and _given(config["problem"]).get(TARGET) is None
+    problem = build(settings, Problem, "problem", own_only=own_only)  # type: ignore[type-abstract]
+    problem.check()
+    size = {**learned.config["evaluation"], **_given(config["evaluation"])}
+    try:
+        evaluation = EvaluationSettings(**size)
+    except UserError as error:
+        raise UserError(f"evaluation.{error}") from None
+
+    directory = Path(config["run_dir"])
+    directory.mkdir(parents=True, exist_ok=True)
+    used = {**config, "problem": settings, "evaluation": size, "seed": seed}
+    write_config(used, directory)
+    write_versions(directory)
+    title = f"{type(learned.optimizer).__name__} on {type(problem).__name__}, seed {seed}"
+    metrics = run_test(learned.optimizer, problem, evaluation, seed, directory, title)
+    write_metrics(metrics, directory)
+    print_table(metrics, title, directory)
+    return metrics
+
+
+def run_test(
+    optimizer: Optimizer[Any],
+    problem: Problem,
+    settings: EvaluationSettings,
+    seed: int,
+    directory: Path,
+    title: str,
+) -> dict[str, float]:
+    """Tests an optimizer on the test set of a seed and writes the plots.
+
+    Returns:
+        The metrics `test/…`, and `time/test_s` of the unroll alone.
+    """
+    instances, start = sample_test_set(problem, settings, seed)
+    began = time.perf_counter()
+    with ProgressLine("testing", settings.iterations, "iterations") as line:
+        measured = measure(
+            optimizer,
+            instances,
+            start,
+            settings.iterations,
+            generator=generator(seed, "test", "states"),
+            on_chunk=line.advance,
+        )
+    seconds = time.perf_counter() - began
+    write_plots(measured, instances, settings.starts, directory, title)
+    metrics = {f"test/{name}": value for name, value in summarize(measured).items()}
+    return {**metrics, "time/test_s": seconds}
+
+
+def _learned(config: Mapping[str, Any]) -> Checkpoint:
+    """The optimizer to test, with the config it was trained under."""
+    path, released = config["checkpoint"], (config["released_min"], config["released_max"])
+    if (path is None) == (released == (None, None)):
+        raise UserError(
+            "checkpoint: expected either checkpoint=PATH or both released_min=PATH and "
+            "released_max=PATH"
+        )
+    if path is not None:
+        return load_checkpoint(path, trust_classes=config["trust_classes"])
+    for name, value in zip(("released_min", "released_max"), released, strict=True):
+        if value is None:
+            raise UserError(f"{name}: expected the path of the other weight file, got nothing")
+    optimizer = load_released(*released, state_std=config["released_state_std"])
+    # The released weights come without a config; they were trained on range 1 of seesaw.
+    defaults = {"seed": 0, "problem": {TARGET: "l2o.problems.Seesaw"}, "evaluation": {}}
+    return Checkpoint(optimizer, defaults)
+
+
+def _merged(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """The problem to test on: another one entirely, or the trained one with changes."""
+    changes = _given(given)
+    return changes if TARGET in changes else {**trained_on, **changes}
+
+
+def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if value is not None}

@@ -1,0 +1,63 @@
+"""The one interface of all optimizers, hand-designed or learned."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from typing import Any, Generic, TypeVar
+
+import torch
+from torch import Tensor
+
+from l2o.problems import Instances, Iterate
+
+State = TypeVar("State")
+
+
+class Optimizer(ABC, Generic[State]):
+    """An update rule for a whole batch of instances at once.
+
+    Its state is a (nested) named tuple of tensors with the batch axis first, so that states
+    can be detached, selected and merged without knowing the optimizer.
+    """
+
+    @abstractmethod
+    def init(
+        self,
+        instances: Instances,
+        iterate: Iterate,
+        generator: torch.Generator | None = None,
+    ) -> State:
+        """The state before the first iteration.
+
+        Args:
+            instances: B instances.
+            iterate: Their starting points, (B, m) and (B, n).
+            generator: Source of random initial states, for optimizers that have them; None
+                stands for a generator seeded with 0.
+
+        Returns:
+            The state, batch axis first.
+        """
+
+    @abstractmethod
+    def step(
+        self, instances: Instances, iterate: Iterate, state: State
+    ) -> tuple[Iterate, State]:
+        """One iteration: a min half-step, then a max half-step.
+
+        Args:
+            instances: B instances, seen only through their interface.
+            iterate: (x_t, y_t), (B, m) and (B, n).
+            state: The state after t iterations.
+
+        Returns:
+            (x_{t+1}, y_{t+1}) and the state after t + 1 iterations.
+        """
+
+
+def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
+    """The same state with `function` applied to every tensor in it."""
+    if isinstance(state, Tensor):
+        return function(state)
+    return type(state)(*(map_state(function, part) for part in state))

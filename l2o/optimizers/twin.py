@@ -1,0 +1,154 @@
+"""Twin-L2O: LSTM-Min updates x, then LSTM-Max updates y at the new x (paper, Eq. 2)."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from l2o import checks
+from l2o.optimizers.base import Optimizer
+from l2o.optimizers.lstm import CoordinateLSTM
+from l2o.problems import Instances, Iterate
+from l2o.seeding import generator as stream
+
+FEATURES = 2
+"""Inputs per coordinate: the player's own gradient and the other player's."""
+
+
+class TwinState(NamedTuple):
+    """The memory of both LSTMs and the number of iterations done."""
+
+    minimizer: Tensor
+    """(B, m, 4H)"""
+    maximizer: Tensor
+    """(B, n, 4H)"""
+    iteration: Tensor
+    """(B, 1), always on the CPU, where reading it costs no synchronization."""
+
+
+class TwinL2O(Optimizer[TwinState], nn.Module):
+    """Two coordinate-wise LSTMs, one for each player.
+
+    x_{t+1} = x_t + LSTM-Min(∇ₓf, ∇_y f at (x_t, y_t)),
+    y_{t+1} = y_t + LSTM-Max(∇_y f, ∇ₓf at (x_{t+1}, y_t))            (paper, Eq. 2).
+
+    The other player's gradient enters each coordinate as its mean over that player's
+    coordinates. For one coordinate a player, as in the paper's seesaw and saddles, that is
+    Eq. 2 to the letter; beyond it, it needs neither m = n nor an order of coordinates.
+
+    The remaining arguments are tricks of the released code that the paper does not mention;
+    their defaults switch them off.
+
+    Args:
+        hidden_size: Units H of each LSTM layer.
+        seed: Seed of the initial weights.
+        state_rescale: Factor on every LSTM state before every call.
+        state_std: Standard deviation of the initial LSTM states; 0 starts them at zero.
+        warmup_iterations: Iterations K whose half-steps k = 0, …, 2K − 1 move by
+            sign(output)·s_k instead of the output.
+        warmup_start: s_0.
+        warmup_end: s_{2K−1}; s_k is linear in between.
+
+    Raises:
+        UserError: If a size is not positive or a factor is negative or not finite.
+
+    Source: Shen et al. (ICLR 2021), Section 3.1, and the code released with it.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 50,
+        seed: int = 0,
+        state_rescale: float = 1.0,
+        state_std: float = 0.0,
+        warmup_iterations: int = 0,
+        warmup_start: float = 1e-4,
+        warmup_end: float = 1e-1,
+    ) -> None:
+        nn.Module.__init__(self)
+        self.hidden_size = checks.count("hidden_size", hidden_size)
+        self.state_rescale = checks.number("state_rescale", state_rescale, minimum=0)
+        self.state_std = checks.number("state_std", state_std, minimum=0)
+        self.warmup_iterations = checks.count("warmup_iterations", warmup_iterations, minimum=0)
+        start = checks.number("warmup_start", warmup_start, minimum=0)
+        end = checks.number("warmup_end", warmup_end, minimum=0)
+        # The row of an iteration: s_k of its min and of its max half-step.
+        self._sizes = torch.linspace(start, end, 2 * self.warmup_iterations).view(-1, 2)
+        weights = stream(checks.count("seed", seed, minimum=0), "weights")
+        self.minimizer = CoordinateLSTM(FEATURES, self.hidden_size, weights)
+        self.maximizer = CoordinateLSTM(FEATURES, self.hidden_size, weights)
+        # As a tensor: an operation with a Python number costs three times as much.
+        self.register_buffer("_rescale", torch.tensor(self.state_rescale), persistent=False)
+        self._rescale: Tensor
+
+    def init(
+        self,
+        instances: Instances,
+        iterate: Iterate,
+        generator: torch.Generator | None = None,
+    ) -> TwinState:
+        generator = generator or torch.Generator().manual_seed(0)
+        return TwinState(
+            self._initial_memory(iterate.x, generator),
+            self._initial_memory(iterate.y, generator),
+            torch.zeros(len(instances), 1, dtype=torch.long),
+        )
+
+    def step(
+        self, instances: Instances, iterate: Iterate, state: TwinState
+    ) -> tuple[Iterate, TwinState]:
+        warm = state.iteration < self.warmup_iterations if self.warmup_iterations else None
+        if warm is None or not warm.any():
+            return self._step(instances, iterate, state, None)
+        sizes = self._sizes[state.iteration.clamp(max=self.warmup_iterations - 1).squeeze(1)]
+        warmup = Warmup(warm.to(iterate.x.device), sizes.to(iterate.x))
+        # A sign passes no gradient, so nothing has to be recorded while all move by it.
+        with torch.set_grad_enabled(torch.is_grad_enabled() and not warm.all()):
+            return self._step(instances, iterate, state, warmup)
+
+    def _step(
+        self, instances: Instances, iterate: Iterate, state: TwinState, warmup: Warmup | None
+    ) -> tuple[Iterate, TwinState]:
+        x, y = iterate
+        grad_x, grad_y = instances.gradients(x, y)
+        update, minimizer = self._call(self.minimizer, grad_x, grad_y, state.minimizer)
+        x = x + (update if warmup is None else warmup.applied_to(update, 0))
+
+        grad_x, grad_y = instances.gradients(x, y)
+        update, maximizer = self._call(self.maximizer, grad_y, grad_x, state.maximizer)
+        y = y + (update if warmup is None else warmup.applied_to(update, 1))
+
+        return Iterate(x, y), TwinState(minimizer, maximizer, state.iteration + 1)
+
+    def _initial_memory(self, player: Tensor, generator: torch.Generator) -> Tensor:
+        shape = (*player.shape, 4 * self.hidden_size)
+        if self.state_std == 0:
+            return player.new_zeros(shape)
+        return (self.state_std * torch.randn(shape, generator=generator)).to(player)
+
+    def _call(
+        self, lstm: CoordinateLSTM, own: Tensor, other: Tensor, state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        if other.shape != own.shape or other.shape[1] > 1:
+            other = other.mean(dim=1, keepdim=True).expand_as(own)
+        # An instance that has overflowed must not reach the weights through 0 · inf.
+        features = torch.stack((own, other)).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        state = state if self.state_rescale == 1 else self._rescale * state
+        output: tuple[Tensor, Tensor] = lstm(features, state)
+        return output
+
+
+class Warmup(NamedTuple):
+    """The sign warm-up in one iteration."""
+
+    active: Tensor
+    """Which instances are in it still, (B, 1)."""
+    sizes: Tensor
+    """s_k of the min and of the max half-step, (B, 2)."""
+
+    def applied_to(self, update: Tensor, player: int) -> Tensor:
+        """The update of player 0 (min) or 1 (max), (B, m): its sign times s_k while active."""
+        size = self.sizes[:, player : player + 1]
+        return torch.where(self.active, size * update.sign(), update)

@@ -1,0 +1,77 @@
+"""The quadratic saddles of Section 4.2: one solution, at the origin."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from l2o.problems.base import Problem, Theta
+
+
+class Saddle(Problem):
+    """f(x, y) = a‖x‖² − b‖y‖².
+
+    Args:
+        a: Range of a.
+        b: Range of b.
+        settings: Sizes and starting ranges, see `Problem`.
+
+    Source: Shen et al. (ICLR 2021), Section 4.2, footnote 2.
+    """
+
+    def __init__(
+        self, a: Sequence[float] = (0.9, 1.0), b: Sequence[float] = (0.9, 1.0), **settings: Any
+    ) -> None:
+        super().__init__(a=a, b=b, **settings)
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return (theta["a"] * x**2).sum(-1) - (theta["b"] * y**2).sum(-1)
+
+    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return 2 * theta["a"] * x, -2 * theta["b"] * y
+
+    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+        return torch.zeros_like(x)
+
+    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        return torch.zeros_like(y)
+
+    def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return torch.zeros_like(x), torch.zeros_like(y)
+
+
+class RotatedSaddle(Saddle):
+    """f(x, y) = a‖x‖² − b‖y‖² + 2⟨x, y⟩, with m = n.
+
+    Args:
+        a: Range of a.
+        b: Range of b.
+        dimension: Coordinates of x and of y.
+        settings: Starting ranges, see `Problem`.
+
+    Source: Shen et al. (ICLR 2021), Section 4.2.
+    """
+
+    def __init__(
+        self,
+        a: Sequence[float] = (0.9, 1.0),
+        b: Sequence[float] = (0.9, 1.0),
+        dimension: int = 1,
+        **settings: Any,
+    ) -> None:
+        super().__init__(a=a, b=b, m=dimension, n=dimension, **settings)
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return super().objective(x, y, theta) + 2 * (x * y).sum(-1)
+
+    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return 2 * (theta["a"] * x + y), 2 * (x - theta["b"] * y)
+
+    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+        return 2 * v
+
+    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        return 2 * u

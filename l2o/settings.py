@@ -1,0 +1,67 @@
+"""Objects from settings: a `_target_` names a class, the rest are its arguments."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from l2o.errors import UserError
+
+T = TypeVar("T")
+
+TARGET = "_target_"
+
+
+def build(settings: Mapping[str, Any], kind: type[T], name: str, *, own_only: bool = False) -> T:
+    """The object that settings describe.
+
+    Args:
+        settings: `_target_`, the dotted path of a class, and the arguments of its constructor.
+        kind: What the class must be a subclass of.
+        name: The setting's name, for messages.
+        own_only: Refuse every class that is not defined inside `l2o`, before importing it.
+            Meant for settings that come from a file.
+
+    Returns:
+        The object.
+
+    Raises:
+        UserError: If there is no such class, it is of another kind, or an argument is unknown
+            or not allowed.
+    """
+    arguments = {str(key): value for key, value in settings.items() if key != TARGET}
+    cls = _class(settings.get(TARGET), kind, name, own_only)
+    try:
+        inspect.signature(cls).bind(**arguments)
+    except TypeError as error:
+        names = ", ".join(inspect.signature(cls).parameters) or "none"
+        raise UserError(f"{name}: {cls.__name__}: {error}; its settings are {names}") from None
+    try:
+        return cls(**arguments)
+    except UserError as error:
+        raise UserError(f"{name}.{error}") from None
+
+
+def _class(path: object, kind: type[T], name: str, own_only: bool) -> type[T]:
+    where = f"{name}.{TARGET}"
+    if not isinstance(path, str) or "." not in path:
+        raise UserError(f"{where}: expected the dotted path of a class, got {path!r}")
+    module, _, attribute = path.rpartition(".")
+    if own_only and module.split(".")[0] != "l2o":
+        raise UserError(
+            f"{where}: {path} is not part of l2o, and classes named in a file are not run "
+            "unless you opt in (trust_classes=true)"
+        )
+    try:
+        found = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise UserError(
+            f"{where}: cannot find {path} ({error}); is its folder on PYTHONPATH?"
+        ) from None
+    if not (inspect.isclass(found) and issubclass(found, kind)) or inspect.isabstract(found):
+        raise UserError(f"{where}: expected a {kind.__name__}, but {path} is none")
+    if own_only and found.__module__.split(".")[0] != "l2o":
+        raise UserError(f"{where}: {path} is not defined in l2o")
+    return found

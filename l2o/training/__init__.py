@@ -1,0 +1,1 @@
+"""Meta-training. Lightning, Hydra and Weights & Biases are known only here."""

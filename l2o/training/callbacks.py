@@ -1,0 +1,88 @@
+"""Callbacks of meta-training: the record of every epoch, and progress to watch."""
+
+from __future__ import annotations
+
+import math
+
+from pytorch_lightning import Callback, LightningModule, Trainer
+from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+
+from l2o.evaluation.progress import ProgressLine
+
+SCORE = "val/score"
+"""What the best epoch is picked by."""
+
+
+class History(Callback):
+    """Keeps one record an epoch and hands it to the loggers as one row."""
+
+    def __init__(self) -> None:
+        self.records: list[dict[str, float]] = []
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        record: dict[str, float] = {"epoch": trainer.current_epoch}
+        logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
+        validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+        record |= {k: v for k, v in logged.items() if k != SCORE or validated}
+        self.records.append(record)
+        for logger in trainer.loggers:
+            logger.log_metrics(record, step=trainer.global_step)
+
+    @property
+    def best_score(self) -> float:
+        """The lowest validation score so far, infinite before the first."""
+        return min((r[SCORE] for r in self.records if SCORE in r), default=math.inf)
+
+
+class EpochProgress(ProgressBar):
+    """One line for the whole training: epochs, meta-loss, validation score and its best.
+
+    Args:
+        history: Where the epochs are recorded; its callback must come first.
+    """
+
+    def __init__(self, history: History) -> None:
+        super().__init__()
+        self._history = history
+        self._enabled = True
+
+    def disable(self) -> None:
+        """Called by Lightning on all processes but the first."""
+        self._enabled = False
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._enabled:
+            self._line = ProgressLine("meta-training", trainer.max_epochs or 1, "epochs")
+            self._line.__enter__()
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if not self._enabled:
+            return
+        record = self._history.records[-1]
+        parts = [f"meta-loss {record['train/meta_loss']:.2e}"]
+        scores = [r[SCORE] for r in self._history.records if SCORE in r]
+        if scores:
+            parts.append(f"validation {scores[-1]:.2e} (best {min(scores):.2e})")
+        if record["train/diverged"] > 0:
+            parts.append(f"{record['train/diverged']:.0%} diverged")
+        self._line.note(" · ".join(parts))
+        self._line.advance()
+
+    def on_train_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        if self._enabled:
+            self._line.__exit__(None, None, None)
+
+    def on_exception(
+        self, trainer: Trainer, pl_module: LightningModule, exception: BaseException
+    ) -> None:
+        if self._enabled and hasattr(self, "_line"):
+            self._line.__exit__(None, None, None)
+
+
+def checkpoints(directory: str, every: int) -> list[ModelCheckpoint]:
+    """`best.ckpt` by validation score and `last.ckpt`, written at every validation."""
+    best = ModelCheckpoint(
+        directory, "best", monitor=SCORE, enable_version_counter=False, every_n_epochs=every
+    )
+    last = ModelCheckpoint(directory, "last", enable_version_counter=False, every_n_epochs=every)
+    return [best, last]

@@ -1,0 +1,120 @@
+"""The DataModule: which instances, from where, in which window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import torch
+from pytorch_lightning import LightningDataModule
+
+from l2o.errors import UserError
+from l2o.problems import Instances, Iterate, Problem
+from l2o.seeding import generator
+from l2o.training.protocol import Protocol
+
+
+class Window(NamedTuple):
+    """What one training step works on."""
+
+    instances: Instances
+    """B training instances, the same in every window."""
+    start: Iterate
+    """Their starting points of this epoch, (B, m) and (B, n)."""
+    epoch: int
+    index: int
+    """Position of the window in the epoch; the unroll starts afresh at 0."""
+
+
+class ValidationSet(NamedTuple):
+    """What a validation works on, the same every time."""
+
+    instances: Instances
+    start: Iterate
+
+
+class InstanceData(LightningDataModule):
+    """Samples the training and validation instances of a run, each from a stream of its own.
+
+    With several processes, each gets its own share of the training instances; the validation
+    set is the same for all.
+
+    Args:
+        problem: The family to sample from.
+        protocol: How many instances and windows there are.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, problem: Problem, protocol: Protocol, seed: int) -> None:
+        super().__init__()
+        self.problem = problem
+        self.protocol = protocol
+        self.seed = seed
+
+    def setup(self, stage: str) -> None:
+        """Samples the instances; called by Lightning before fitting."""
+        count = self.protocol.instances
+        instances = self.problem.sample(count, generator(self.seed, "train", "instances"))
+        self.instances = instances.select(self._share(count))
+        size = self.protocol.validation.instances
+        self.validation = ValidationSet(
+            self.problem.sample(size, generator(self.seed, "validation", "instances")),
+            self.problem.sample_start(size, generator(self.seed, "validation", "start")),
+        )
+
+    def train_dataloader(self) -> Batches:
+        """The windows of an epoch, in order; iterating again gives those of the next."""
+        return Batches(self.protocol.windows, self._windows)
+
+    def val_dataloader(self) -> Batches:
+        """The validation set as one batch."""
+        return Batches(1, lambda: iter([self.validation]))
+
+    def transfer_batch_to_device(
+        self, batch: Window | ValidationSet, device: torch.device, dataloader_idx: int
+    ) -> Window | ValidationSet:
+        """The same batch on the device that trains."""
+        if device.type == "cpu":
+            return batch
+        start = Iterate(*(point.to(device) for point in batch.start))
+        return batch._replace(instances=batch.instances.to(device), start=start)
+
+    def start(self, epoch: int) -> Iterate:
+        """The starting points of an epoch: fresh ones each, a function of seed and epoch."""
+        count = self.protocol.instances
+        points = self.problem.sample_start(count, generator(self.seed, "train", "start", epoch))
+        return Iterate(*(point[self._share(count)] for point in points))
+
+    def _windows(self) -> Iterator[Window]:
+        epoch = self.trainer.current_epoch if self.trainer else 0
+        start = self.start(epoch)
+        for index in range(self.protocol.windows):
+            yield Window(self.instances, start, epoch, index)
+
+    def _share(self, count: int) -> slice:
+        """Which of `count` instances are this process's own."""
+        size = self.trainer.world_size if self.trainer else 1
+        if count % size:
+            raise UserError(
+                f"protocol.instances: expected a multiple of the {size} processes, got {count}"
+            )
+        return slice(self.trainer.global_rank if self.trainer else 0, None, size)
+
+
+class Batches:
+    """What Lightning iterates over: ready-made batches, so no `DataLoader` with its workers.
+
+    Args:
+        count: How many batches there are.
+        produce: Gives them anew each time.
+    """
+
+    def __init__(self, count: int, produce: Callable[[], Iterator[Any]]) -> None:
+        self._count = count
+        self._produce = produce
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._produce()

@@ -1,0 +1,78 @@
+"""Where the numbers of a run go while it trains: `metrics.csv`, Weights & Biases, or nowhere."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+
+from l2o.errors import UserError
+
+
+def build_loggers(settings: Mapping[str, Any], directory: Path, config: Any) -> list[Logger]:
+    """The loggers that the `logger` group describes.
+
+    Args:
+        settings: `csv` (true or false) and `wandb` (its settings, or null).
+        directory: Of the run.
+        config: The resolved config, shown in Weights & Biases.
+    """
+    loggers: list[Logger] = []
+    if settings["csv"]:
+        loggers.append(
+            CSVLogger(directory.parent, directory.name, version="", flush_logs_every_n_steps=1)
+        )
+    if settings["wandb"]:
+        loggers.append(_wandb_logger(settings["wandb"], directory, config))
+    return loggers
+
+
+def upload_results(
+    loggers: list[Logger], metrics: Mapping[str, float], directory: Path, checkpoint: Path
+) -> None:
+    """Sends final metrics, plots and the best checkpoint to Weights & Biases, if it is used."""
+    for logger in loggers:
+        if not isinstance(logger, WandbLogger):
+            continue
+        import wandb
+
+        run = logger.experiment
+        run.summary.update(dict(metrics))
+        plots = sorted((directory / "plots").glob("*.png"))
+        run.log({f"plots/{path.stem}": wandb.Image(str(path)) for path in plots})
+        artifact = wandb.Artifact(f"checkpoint-{run.id}", type="model", metadata=dict(metrics))
+        artifact.add_file(str(checkpoint))
+        run.log_artifact(artifact)
+        run.finish()
+
+
+def _wandb_logger(settings: Mapping[str, Any], directory: Path, config: Any) -> WandbLogger:
+    import wandb
+
+    offline = settings["offline"]
+    if offline is None:
+        offline = wandb.Api is not None and wandb.api.api_key is None
+        if offline:
+            print(
+                "W&B: no account is set up here, so the run is recorded offline; "
+                f"`wandb sync {directory}/wandb/offline-run-*` uploads it later"
+            )
+    logging.getLogger("wandb").setLevel(logging.ERROR)
+    try:
+        logger = WandbLogger(
+            project=settings["project"],
+            entity=settings["entity"],
+            name=settings["name"],
+            group=settings["group"],
+            save_dir=directory,
+            offline=bool(offline),
+            settings=wandb.Settings(silent=True),
+        )
+        logger.experiment.config.update(config)
+    except wandb.Error as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"logger.wandb: {reason}; add logger.wandb.offline=true") from None
+    return logger

@@ -1,0 +1,92 @@
+"""A protocol: everything about meta-training that is neither the problem nor the optimizer."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from l2o import checks
+from l2o.errors import UserError
+from l2o.evaluation.metrics import SCORES
+from l2o.unroll import Detach
+
+
+@dataclass(frozen=True)
+class Validation:
+    """How the best epoch is picked.
+
+    Attributes:
+        every: Epochs between two validations.
+        instances: Validation instances, one starting point each.
+        iterations: Length of a validation trajectory.
+        score: Which score, see `l2o.evaluation.metrics.SCORES`; the lowest wins.
+    """
+
+    every: int
+    instances: int
+    iterations: int
+    score: str
+
+    def __post_init__(self) -> None:
+        for name in ("every", "instances", "iterations"):
+            checks.count(f"validation.{name}", getattr(self, name))
+        checks.choice("validation.score", self.score, SCORES)
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """A recipe for meta-training.
+
+    Attributes:
+        epochs: Each unrolls the training instances once, from fresh starting points.
+        horizon: Iterations (min + max pairs) of a training trajectory.
+        window: Iterations between two meta-updates; must divide the horizon.
+        instances: Training instances, sampled once.
+        learning_rate: Of Adam.
+        detach: Where meta-gradients stop, see `l2o.unroll.Detach`.
+        count_last_half_step: Whether the last max half-step of a window is rewarded in it.
+        validation: How the best epoch is picked.
+    """
+
+    epochs: int
+    horizon: int
+    window: int
+    instances: int
+    learning_rate: float
+    detach: Detach
+    count_last_half_step: bool
+    validation: Validation
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "horizon", "window", "instances"):
+            checks.count(name, getattr(self, name))
+        checks.positive("learning_rate", self.learning_rate)
+        checks.flag("count_last_half_step", self.count_last_half_step)
+        if self.horizon % self.window:
+            divisors = [w for w in range(1, self.horizon + 1) if self.horizon % w == 0]
+            raise UserError(
+                f"window: expected a divisor of horizon ({self.horizon}), got {self.window}; "
+                f"choose one of {', '.join(map(str, divisors))}"
+            )
+        if not self.count_last_half_step and self.window == 1:
+            raise UserError(
+                "window: expected at least 2 with count_last_half_step=false, got 1; "
+                "the max player would never be rewarded"
+            )
+
+    @classmethod
+    def from_settings(cls, settings: Mapping[str, Any]) -> Protocol:
+        """The protocol that a config describes.
+
+        Raises:
+            UserError: If a value is not allowed.
+        """
+        detach = checks.choice("detach", settings["detach"], [policy.value for policy in Detach])
+        validation = Validation(**settings["validation"])
+        return cls(**{**settings, "detach": Detach(detach), "validation": validation})
+
+    @property
+    def windows(self) -> int:
+        """Windows, and so meta-updates, in an epoch."""
+        return self.horizon // self.window

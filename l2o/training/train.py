@@ -1,0 +1,161 @@
+"""Meta-training from a config to results on disk."""
+
+from __future__ import annotations
+
+import logging
+import time
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from pytorch_lightning import Trainer
+from pytorch_lightning.loggers import Logger
+from pytorch_lightning.utilities.warnings import PossibleUserWarning
+from torch import nn
+
+from l2o import checks
+from l2o.checkpoint import load
+from l2o.errors import UserError
+from l2o.evaluation import EvaluationSettings
+from l2o.evaluation.plots import plot_training
+from l2o.evaluation.report import print_table, write_config, write_metrics, write_versions
+from l2o.evaluation.run import run_test
+from l2o.optimizers import Optimizer
+from l2o.problems import Problem
+from l2o.settings import build
+from l2o.training.callbacks import EpochProgress, History, checkpoints
+from l2o.training.data import InstanceData
+from l2o.training.loggers import build_loggers, upload_results
+from l2o.training.module import MetaTraining
+from l2o.training.protocol import Protocol
+from l2o.training.script import plain
+
+
+@dataclass(frozen=True)
+class Job:
+    """Everything a training run is made of, checked before it begins."""
+
+    settings: dict[str, Any]
+    problem: Problem
+    optimizer: Optimizer[Any]
+    protocol: Protocol
+    evaluation: EvaluationSettings
+    seed: int
+    directory: Path
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Job:
+        """The job that a config describes.
+
+        Raises:
+            UserError: If any part of it cannot work.
+        """
+        settings = plain(config)
+        seed = checks.count("seed", settings["seed"], minimum=0)
+        problem = build(settings["problem"], Problem, "problem")  # type: ignore[type-abstract]
+        problem.check()
+        # The tricks concern the optimizer, whose settings refer to them.
+        recipe = {key: value for key, value in settings["protocol"].items() if key != "tricks"}
+        try:
+            protocol = Protocol.from_settings(recipe)
+        except UserError as error:
+            raise UserError(f"protocol.{error}") from None
+        try:
+            evaluation = EvaluationSettings(**settings["evaluation"])
+        except UserError as error:
+            raise UserError(f"evaluation.{error}") from None
+        optimizer = build(settings["variant"], Optimizer, "variant")  # type: ignore[type-abstract]
+        if not isinstance(optimizer, nn.Module):
+            raise UserError(f"variant: {type(optimizer).__name__} has nothing to learn")
+        _check_accelerator(settings["strategy"]["accelerator"])
+        directory = Path(settings["run_dir"])
+        return cls(settings, problem, optimizer, protocol, evaluation, seed, directory)
+
+    @property
+    def title(self) -> str:
+        """What is run, in a few words."""
+        names = (type(part).__name__ for part in (self.optimizer, self.problem))
+        return f"{' on '.join(names)}, seed {self.seed}"
+
+
+def train(config: Mapping[str, Any]) -> dict[str, float]:
+    """Meta-trains, tests the best checkpoint, and writes results into `run_dir`.
+
+    Args:
+        config: A composed config of `conf/train.yaml`.
+
+    Returns:
+        The metrics, as in `metrics.json`: `val/score` of the best epoch, `test/…`, `time/…`.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    job = Job.from_config(config)
+    directory = job.directory
+    directory.mkdir(parents=True, exist_ok=True)
+    write_config(job.settings, directory)
+    write_versions(directory)
+    loggers = build_loggers(job.settings["logger"], directory, job.settings)
+
+    began = time.perf_counter()
+    trainer, history = _fit(job, loggers)
+    metrics = {"val/score": history.best_score, "time/fit_s": time.perf_counter() - began}
+    if not trainer.is_global_zero:
+        return metrics
+
+    plot_training(history.records, directory / "plots" / "training.png")
+    best = directory / "checkpoints" / "best.ckpt"
+    # Read back from disk, so that what is tested is what is kept.
+    optimizer = load(best, trust_classes=True)
+    metrics |= run_test(
+        optimizer, job.problem, job.evaluation, job.seed, directory, job.title
+    )
+    write_metrics(metrics, directory)
+    upload_results(loggers, metrics, directory, best)
+    print_table(metrics, job.title, directory)
+    return metrics
+
+
+def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
+    protocol, history = job.protocol, History()
+    every = min(protocol.validation.every, protocol.epochs)
+    folder = job.directory / "checkpoints"
+    _quieten()
+    trainer = Trainer(
+        **job.settings["strategy"],
+        max_epochs=protocol.epochs,
+        check_val_every_n_epoch=every,
+        num_sanity_val_steps=0,
+        callbacks=[history, EpochProgress(history), *checkpoints(str(folder), every)],
+        logger=loggers,
+        log_every_n_steps=protocol.windows,
+        default_root_dir=job.directory,
+        enable_model_summary=False,
+        # In inference mode a user's problem could not be differentiated automatically.
+        inference_mode=False,
+    )
+    module = MetaTraining(job.optimizer, protocol, job.seed, job.settings)
+    trainer.fit(module, datamodule=InstanceData(job.problem, protocol, job.seed))
+    if protocol.epochs % every:
+        trainer.save_checkpoint(folder / "last.ckpt")
+    return trainer, history
+
+
+def _check_accelerator(accelerator: str) -> None:
+    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+        raise UserError(
+            "strategy: expected a GPU, but PyTorch sees none here; use strategy=cpu or "
+            "strategy=auto, or install a PyTorch that was built for your GPU"
+        )
+
+
+def _quieten() -> None:
+    """Silences advice of Lightning that does not apply: there are no workers to add."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
