@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
-from torch import nn
 
 from l2o.errors import UserError
-from l2o.optimizers import Optimizer
+from l2o.optimizers import LearnedOptimizer
 from l2o.settings import build
 
 RECORD = "l2o"
@@ -23,13 +22,13 @@ PREFIX = "optimizer."
 class Checkpoint(NamedTuple):
     """What a checkpoint holds: enough to evaluate it."""
 
-    optimizer: Optimizer[Any]
+    optimizer: LearnedOptimizer[Any]
     """With the weights of the checkpoint."""
     config: dict[str, Any]
     """The resolved config of the run that wrote it."""
 
 
-def load(path: str | Path, *, trust_classes: bool = False) -> Optimizer[Any]:
+def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[Any]:
     """The learned optimizer of a checkpoint.
 
     Args:
@@ -63,7 +62,7 @@ def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpo
         }
     except (KeyError, TypeError, AttributeError):
         raise UserError(f"{path}: not a checkpoint written by l2o") from None
-    optimizer = build(variant, Optimizer, f"{path}: variant", own_only=not trust_classes)  # type: ignore[type-abstract]
+    optimizer = build(variant, LearnedOptimizer, f"{path}: variant", own_only=not trust_classes)
     load_weights(optimizer, weights, path)
     return Checkpoint(optimizer, config)
 
@@ -89,14 +88,12 @@ def read_tensors(path: str | Path) -> Any:
         raise UserError(f"{path}: damaged, truncated or not a checkpoint") from None
 
 
-def load_weights(optimizer: Optimizer[Any], weights: Any, path: str | Path) -> None:
+def load_weights(optimizer: LearnedOptimizer[Any], weights: Any, path: str | Path) -> None:
     """Puts weights into a learned optimizer.
 
     Raises:
         UserError: If names or shapes differ.
     """
-    if not isinstance(optimizer, nn.Module):
-        raise UserError(f"{path}: {type(optimizer).__name__} has no weights to load")
     try:
         optimizer.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError):

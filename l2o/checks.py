@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from numbers import Real
+from typing import TypeGuard
 
 from l2o.errors import UserError
 
 
 def _refuse(name: str, expected: str, value: object) -> UserError:
     return UserError(f"{name}: expected {expected}, got {value!r}")
+
+
+def _is_finite(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def number(
@@ -30,22 +34,21 @@ def number(
     Raises:
         UserError: If the value is not a number, not finite or outside the bounds.
     """
-    is_number = isinstance(value, Real) and not isinstance(value, bool)
-    if not is_number or not math.isfinite(value) or not minimum <= value <= maximum:  # type: ignore[arg-type]
+    if not _is_finite(value) or not minimum <= float(value) <= maximum:
         bounds = ""
         if math.isfinite(minimum) and math.isfinite(maximum):
             bounds = f" from {minimum:g} to {maximum:g}"
         elif math.isfinite(minimum):
             bounds = f" of at least {minimum:g}"
         raise _refuse(name, f"a finite number{bounds}", value)
-    return float(value)  # type: ignore[arg-type]
+    return float(value)
 
 
 def positive(name: str, value: object) -> float:
     """A finite number above zero; raises UserError otherwise."""
     if number(name, value) <= 0:
         raise _refuse(name, "a number above 0", value)
-    return float(value)  # type: ignore[arg-type]
+    return number(name, value)
 
 
 def count(name: str, value: object, *, minimum: int = 1) -> int:
@@ -62,7 +65,7 @@ def value_range(name: str, value: object) -> tuple[float, float]:
         raise _refuse(name, expected, value)
     low, high = value
     for end in (low, high):
-        if not isinstance(end, Real) or isinstance(end, bool) or not math.isfinite(end):
+        if not _is_finite(end):
             raise _refuse(name, expected, list(value))
     if low > high:
         raise UserError(f"{name}: the range [{low}, {high}] is reversed; write [{high}, {low}]")

@@ -5,7 +5,6 @@ Axes: T iterations, B instances, m / n coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from enum import StrEnum
 from typing import Any, NamedTuple, cast
 
@@ -43,32 +42,6 @@ class Trajectory(NamedTuple):
         return Iterate(self.x[-1], self.y[-1])
 
 
-def iterate_with(
-    optimizer: Optimizer[Any],
-    instances: Instances,
-    iterate: Iterate,
-    state: Any,
-    iterations: int,
-    detach: Detach = Detach.NONE,
-) -> Iterator[tuple[Iterate, Any]]:
-    """Yields the iterate and the state after each of `iterations` iterations.
-
-    Args:
-        optimizer: Any optimizer.
-        instances: B instances.
-        iterate: Where to start, (B, m) and (B, n).
-        state: The optimizer's state there.
-        iterations: T.
-        detach: Where meta-gradients stop.
-    """
-    seen = instances if detach is Detach.NONE else cast(Instances, _ConstantInputs(instances))
-    for _ in range(iterations):
-        if detach is Detach.GREEDY:
-            iterate = Iterate(iterate.x.detach(), iterate.y.detach())
-        iterate, state = optimizer.step(seen, iterate, state)
-        yield iterate, state
-
-
 def unroll(
     optimizer: Optimizer[Any],
     instances: Instances,
@@ -97,8 +70,12 @@ def unroll(
         The trajectory of T + 1 iterates, and the final state.
     """
     state = optimizer.init(instances, start, generator) if state is None else state
-    iterates = [start]
-    for iterate, state in iterate_with(optimizer, instances, start, state, iterations, detach):
+    seen = instances if detach is Detach.NONE else cast(Instances, _ConstantInputs(instances))
+    iterates, iterate = [start], start
+    for _ in range(iterations):
+        if detach is Detach.GREEDY:
+            iterate = Iterate(iterate.x.detach(), iterate.y.detach())
+        iterate, state = optimizer.step(seen, iterate, state)
         iterates.append(iterate)
     return Trajectory(
         torch.stack([iterate.x for iterate in iterates]),

@@ -43,7 +43,9 @@ class EvaluationSettings:
             checks.count(name, getattr(self, name))
 
 
-def sample_test_set(problem: Problem, settings: EvaluationSettings, seed: int) -> tuple[Instances, Iterate]:
+def sample_test_set(
+    problem: Problem, settings: EvaluationSettings, seed: int
+) -> tuple[Instances, Iterate]:
     """The test instances of a seed, repeated over their starting points.
 
     Trajectory s · instances + i starts instance i from its s-th starting point.

@@ -45,7 +45,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     checks.count("seed", seed, minimum=0)
     settings = _merged(learned.config["problem"], config["problem"])
     own_only = not config["trust_classes"] and _given(config["problem"]).get(TARGET) is None
-    problem = build(settings, Problem, "problem", own_only=own_only)  # type: ignore[type-abstract]
+    problem = build(settings, Problem, "problem", own_only=own_only)
     problem.check()
     size = {**learned.config["evaluation"], **_given(config["evaluation"])}
     try:

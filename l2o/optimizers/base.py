@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from l2o.problems import Instances, Iterate
 
@@ -41,9 +41,7 @@ class Optimizer(ABC, Generic[State]):
         """
 
     @abstractmethod
-    def step(
-        self, instances: Instances, iterate: Iterate, state: State
-    ) -> tuple[Iterate, State]:
+    def step(self, instances: Instances, iterate: Iterate, state: State) -> tuple[Iterate, State]:
         """One iteration: a min half-step, then a max half-step.
 
         Args:
@@ -54,6 +52,10 @@ class Optimizer(ABC, Generic[State]):
         Returns:
             (x_{t+1}, y_{t+1}) and the state after t + 1 iterations.
         """
+
+
+class LearnedOptimizer(Optimizer[State], nn.Module):
+    """An optimizer whose update rule has weights, the meta-parameters."""
 
 
 def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2o import checks
-from l2o.optimizers.base import Optimizer
+from l2o.optimizers.base import LearnedOptimizer
 from l2o.optimizers.lstm import CoordinateLSTM
 from l2o.problems import Instances, Iterate
 from l2o.seeding import generator as stream
@@ -28,7 +28,7 @@ class TwinState(NamedTuple):
     """(B, 1), always on the CPU, where reading it costs no synchronization."""
 
 
-class TwinL2O(Optimizer[TwinState], nn.Module):
+class TwinL2O(LearnedOptimizer[TwinState]):
     """Two coordinate-wise LSTMs, one for each player.
 
     x_{t+1} = x_t + LSTM-Min(∇ₓf, ∇_y f at (x_t, y_t)),
@@ -67,7 +67,7 @@ class TwinL2O(Optimizer[TwinState], nn.Module):
         warmup_start: float = 1e-4,
         warmup_end: float = 1e-1,
     ) -> None:
-        nn.Module.__init__(self)
+        super().__init__()
         self.hidden_size = checks.count("hidden_size", hidden_size)
         self.state_rescale = checks.number("state_rescale", state_rescale, minimum=0)
         self.state_std = checks.number("state_std", state_std, minimum=0)

@@ -97,7 +97,8 @@ class Problem(ABC):
         with torch.enable_grad():
             x, y = _leaf(x), _leaf(y)
             value = self.objective(x, y, theta).sum()
-        return _derivatives(value, (x, y))
+        grad_x, grad_y = _derivatives(value, (x, y))
+        return grad_x, grad_y
 
     def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         """∇²xy f · v = ∇ₓ⟨∇_y f, v⟩, (B, m), for v of shape (B, n)."""
@@ -133,9 +134,7 @@ class Problem(ABC):
 
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         """θ of `count` instances: one uniform draw of shape (count, 1) from each range."""
-        return {
-            key: uniform(limits, (count, 1), generator) for key, limits in self.ranges.items()
-        }
+        return {key: uniform(limits, (count, 1), generator) for key, limits in self.ranges.items()}
 
     def sample(self, count: int, generator: torch.Generator) -> Instances:
         """A batch of instances.

@@ -47,8 +47,9 @@ class Seesaw(Problem):
         frequency = math.pi * theta["a"]
         return -frequency * theta["b"] * torch.cos(frequency * x) * v
 
-    # The mixed derivative of a function of two scalars is symmetric.
-    coupling_yx = coupling_xy
+    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        # Of two scalars, the mixed derivative is the same in either order.
+        return self.coupling_xy(x, y, u, theta)
 
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         a = theta["a"]

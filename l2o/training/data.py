@@ -22,8 +22,8 @@ class Window(NamedTuple):
     start: Iterate
     """Their starting points of this epoch, (B, m) and (B, n)."""
     epoch: int
-    index: int
-    """Position of the window in the epoch; the unroll starts afresh at 0."""
+    position: int
+    """Of the window in the epoch; the unroll starts afresh at 0."""
 
 
 class ValidationSet(NamedTuple):
@@ -88,8 +88,8 @@ class InstanceData(LightningDataModule):
     def _windows(self) -> Iterator[Window]:
         epoch = self.trainer.current_epoch if self.trainer else 0
         start = self.start(epoch)
-        for index in range(self.protocol.windows):
-            yield Window(self.instances, start, epoch, index)
+        for position in range(self.protocol.windows):
+            yield Window(self.instances, start, epoch, position)
 
     def _share(self, count: int) -> slice:
         """Which of `count` instances are this process's own."""

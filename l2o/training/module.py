@@ -11,7 +11,7 @@ from torch import Tensor
 from l2o.checkpoint import RECORD
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
-from l2o.optimizers import Optimizer
+from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Iterate
 from l2o.seeding import generator
 from l2o.training.data import ValidationSet, Window
@@ -37,23 +37,27 @@ class MetaTraining(LightningModule):
     """
 
     def __init__(
-        self, optimizer: Optimizer[Any], protocol: Protocol, seed: int, config: dict[str, Any]
+        self,
+        optimizer: LearnedOptimizer[Any],
+        protocol: Protocol,
+        seed: int,
+        config: dict[str, Any],
     ) -> None:
         super().__init__()
         self.optimizer = optimizer
         self.protocol = protocol
         self.seed = seed
         self.config = config
-        self._position: tuple[Iterate, Any] | None = None
+        self._ended_at: tuple[Iterate, Any] | None = None
         self._losses: list[Tensor] = []
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
-        if batch.index == 0:
+        if batch.position == 0:
             states = generator(self.seed, "train", "states", batch.epoch, self.global_rank)
-            self._position = batch.start, self.optimizer.init(batch.instances, batch.start, states)
-        assert self._position is not None, "an epoch begins with window 0"
-        iterate, state = self._position
+            self._ended_at = batch.start, self.optimizer.init(batch.instances, batch.start, states)
+        assert self._ended_at is not None, "an epoch begins with window 0"
+        iterate, state = self._ended_at
         trajectory = unroll(
             self.optimizer,
             batch.instances,
@@ -65,7 +69,7 @@ class MetaTraining(LightningModule):
         reward = objective_reward(
             batch.instances, trajectory, self.protocol.detach, self.protocol.count_last_half_step
         )
-        self._position = detached(trajectory)
+        self._ended_at = detached(trajectory)
         meta_loss = reward.mean
         if not meta_loss.requires_grad:
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
@@ -73,7 +77,7 @@ class MetaTraining(LightningModule):
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         self._losses.append(meta_loss.detach())
         self._sound = reward.sound
-        if batch.index == self.protocol.windows - 1:
+        if batch.position == self.protocol.windows - 1:
             self._log_epoch()
         return meta_loss
 

@@ -77,4 +77,6 @@ def _cut_off(iterates: Tensor, unsound: Tensor) -> None:
     Masking their rewards is not enough: 0 · NaN in the backward pass is NaN.
     """
     if iterates.requires_grad:
-        iterates.register_hook(lambda gradient: gradient.masked_fill(unsound.unsqueeze(-1), 0))
+        iterates.register_hook(  # type: ignore[no-untyped-call]
+            lambda gradient: gradient.masked_fill(unsound.unsqueeze(-1), 0)
+        )

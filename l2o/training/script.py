@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +82,7 @@ def _message(error: Exception) -> str:
         return f"{group}: expected one of {', '.join(error.options)}, got '{name}'"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key, parent = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
-    if "is not in struct" in str(cause) and OmegaConf.is_dict(parent):
+    if "is not in struct" in str(cause) and isinstance(parent, DictConfig):
         where, _, name = str(key).rpartition(".")
         names = ", ".join(sorted(str(name) for name in parent))
         return f"{key}: no such setting '{name}'; {where or 'the config'} has {names}"
@@ -93,7 +93,5 @@ def _message(error: Exception) -> str:
 
 def _remove_empty_directory() -> None:
     """A refused run leaves no directory behind."""
-    try:
+    with suppress(OSError):
         Path(HydraConfig.get().runtime.output_dir).rmdir()
-    except OSError:
-        pass

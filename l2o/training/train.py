@@ -11,11 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
-from pytorch_lightning.utilities.warnings import PossibleUserWarning
-from torch import nn
 
 from l2o import checks
 from l2o.checkpoint import load
@@ -24,7 +21,7 @@ from l2o.evaluation import EvaluationSettings
 from l2o.evaluation.plots import plot_training
 from l2o.evaluation.report import print_table, write_config, write_metrics, write_versions
 from l2o.evaluation.run import run_test
-from l2o.optimizers import Optimizer
+from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
 from l2o.settings import build
 from l2o.training.callbacks import EpochProgress, History, checkpoints
@@ -41,7 +38,7 @@ class Job:
 
     settings: dict[str, Any]
     problem: Problem
-    optimizer: Optimizer[Any]
+    optimizer: LearnedOptimizer[Any]
     protocol: Protocol
     evaluation: EvaluationSettings
     seed: int
@@ -56,7 +53,7 @@ class Job:
         """
         settings = plain(config)
         seed = checks.count("seed", settings["seed"], minimum=0)
-        problem = build(settings["problem"], Problem, "problem")  # type: ignore[type-abstract]
+        problem = build(settings["problem"], Problem, "problem")
         problem.check()
         # The tricks concern the optimizer, whose settings refer to them.
         recipe = {key: value for key, value in settings["protocol"].items() if key != "tricks"}
@@ -68,9 +65,7 @@ class Job:
             evaluation = EvaluationSettings(**settings["evaluation"])
         except UserError as error:
             raise UserError(f"evaluation.{error}") from None
-        optimizer = build(settings["variant"], Optimizer, "variant")  # type: ignore[type-abstract]
-        if not isinstance(optimizer, nn.Module):
-            raise UserError(f"variant: {type(optimizer).__name__} has nothing to learn")
+        optimizer = build(settings["variant"], LearnedOptimizer, "variant")
         _check_accelerator(settings["strategy"]["accelerator"])
         directory = Path(settings["run_dir"])
         return cls(settings, problem, optimizer, protocol, evaluation, seed, directory)
@@ -111,9 +106,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     best = directory / "checkpoints" / "best.ckpt"
     # Read back from disk, so that what is tested is what is kept.
     optimizer = load(best, trust_classes=True)
-    metrics |= run_test(
-        optimizer, job.problem, job.evaluation, job.seed, directory, job.title
-    )
+    metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
     write_metrics(metrics, directory)
     upload_results(loggers, metrics, directory, best)
     print_table(metrics, job.title, directory)
@@ -156,6 +149,6 @@ def _check_accelerator(accelerator: str) -> None:
 def _quieten() -> None:
     """Silences advice of Lightning that does not apply: there are no workers to add."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
