@@ -13,8 +13,6 @@ from l2o.errors import UserError
 from l2o.optimizers import LearnedOptimizer
 from l2o.settings import build
 
-RECORD = "l2o"
-"""The key of a checkpoint under which its settings lie, as plain data."""
 PREFIX = "optimizer."
 """What the names of the optimizer's weights begin with in a checkpoint."""
 
@@ -51,17 +49,12 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 
 def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpoint:
     """The optimizer of a checkpoint together with its settings; see `load`."""
-    content = read_tensors(path)
-    try:
-        config = content[RECORD]["config"]
-        variant = config["variant"]
-        weights = {
-            name.removeprefix(PREFIX): tensor
-            for name, tensor in content["state_dict"].items()
-            if name.startswith(PREFIX)
-        }
-    except (KeyError, TypeError, AttributeError):
-        raise UserError(f"{path}: not a checkpoint written by l2o") from None
+    match read_tensors(path):
+        case {"state_dict": dict(named), "l2o": {"config": {"variant": dict(variant)} as config}}:
+            names = [name for name in named if str(name).startswith(PREFIX)]
+            weights = {name.removeprefix(PREFIX): named[name] for name in names}
+        case _:
+            raise UserError(f"{path}: not a checkpoint written by l2o")
     optimizer = build(variant, LearnedOptimizer, f"{path}: variant", own_only=not trust_classes)
     load_weights(optimizer, weights, path)
     return Checkpoint(optimizer, config)
@@ -77,14 +70,14 @@ def read_tensors(path: str | Path) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except OSError as error:
+    except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:
         raise UserError(
             f"{path}: holds more than tensors and plain data, or is no checkpoint; "
             "it was not loaded, since that could run code"
         ) from None
-    except (RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
+    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
         raise UserError(f"{path}: damaged, truncated or not a checkpoint") from None
 
 

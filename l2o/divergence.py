@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from l2o.problems import Iterate
+
 LIMIT = 1e4
 """An iterate with a coordinate beyond this, or not finite, has diverged.
 
@@ -25,3 +27,19 @@ def diverged(x: Tensor, y: Tensor) -> Tensor:
     """
     largest = torch.maximum(x.abs().amax(-1), y.abs().amax(-1))
     return ~(largest <= LIMIT)  # written so that NaN counts
+
+
+def cut_off(iterate: Iterate, lost: Tensor) -> None:
+    """Ends the meta-gradients of lost instances at their iterates.
+
+    Giving them no weight in the meta-loss is not enough: 0 · NaN in the backward pass is NaN.
+
+    Args:
+        iterate: One or several iterates, (..., B, m) and (..., B, n).
+        lost: Which instances, (B,).
+    """
+    for player in iterate:
+        if player.requires_grad:
+            player.register_hook(  # type: ignore[no-untyped-call]
+                lambda gradient: gradient.masked_fill(lost.unsqueeze(-1), 0)
+            )

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from l2o.divergence import cut_off, diverged
 from l2o.optimizers import Optimizer, map_state
 from l2o.problems import Instances, Iterate
 
@@ -76,6 +77,8 @@ def unroll(
         if detach is Detach.GREEDY:
             iterate = Iterate(iterate.x.detach(), iterate.y.detach())
         iterate, state = optimizer.step(seen, iterate, state)
+        if detach is Detach.NONE and torch.is_grad_enabled():
+            cut_off(iterate, diverged(*iterate))
         iterates.append(iterate)
     return Trajectory(
         torch.stack([iterate.x for iterate in iterates]),

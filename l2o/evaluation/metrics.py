@@ -97,4 +97,4 @@ def _tail(values: Tensor, share: float) -> Tensor:
 
 
 def _finite(score: Tensor) -> float:
-    return score.nan_to_num(nan=math.inf).item()
+    return math.inf if score.isnan() else score.item()

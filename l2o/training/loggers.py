@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
+from pytorch_lightning.utilities import rank_zero_only
 
 from l2o.errors import UserError
 
@@ -25,9 +26,14 @@ def build_loggers(settings: Mapping[str, Any], directory: Path, config: Any) -> 
         loggers.append(
             CSVLogger(directory.parent, directory.name, version="", flush_logs_every_n_steps=1)
         )
-    if settings["wandb"]:
+    if settings["wandb"] and is_first_process():
         loggers.append(_wandb_logger(settings["wandb"], directory, config))
     return loggers
+
+
+def is_first_process() -> bool:
+    """Whether this is the only process, or the first of several, which alone writes files."""
+    return bool(getattr(rank_zero_only, "rank", 0) == 0)
 
 
 def upload_results(
@@ -52,27 +58,28 @@ def upload_results(
 def _wandb_logger(settings: Mapping[str, Any], directory: Path, config: Any) -> WandbLogger:
     import wandb
 
-    offline = settings["offline"]
-    if offline is None:
-        offline = wandb.Api is not None and wandb.api.api_key is None
-        if offline:
-            print(
-                "W&B: no account is set up here, so the run is recorded offline; "
-                f"`wandb sync {directory}/wandb/offline-run-*` uploads it later"
-            )
     logging.getLogger("wandb").setLevel(logging.ERROR)
     try:
-        logger = WandbLogger(
+        offline = settings["offline"]
+        if offline is None:
+            offline = not wandb.login(prompt=False, verify=False)
+            if offline:
+                print(
+                    "W&B: no account is set up here, so the run is recorded offline; "
+                    f"`wandb sync {directory}/wandb/offline-run-*` uploads it later"
+                )
+        # Begun here rather than by Lightning, which would pass on options that W&B warns of.
+        run = wandb.init(
             project=settings["project"],
             entity=settings["entity"],
-            name=settings["name"],
             group=settings["group"],
-            save_dir=directory,
-            offline=bool(offline),
+            name=settings["name"],
+            dir=directory,
+            config=config,
+            mode="offline" if offline else "online",
             settings=wandb.Settings(silent=True),
         )
-        logger.experiment.config.update(config)
     except wandb.Error as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"logger.wandb: {reason}; add logger.wandb.offline=true") from None
-    return logger
+        reason = str(error).strip().split("\n")[0].rstrip(".")
+        raise UserError(f"logger.wandb: {reason}; or add logger.wandb.offline=true") from None
+    return WandbLogger(experiment=run)

@@ -8,7 +8,6 @@ import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor
 
-from l2o.checkpoint import RECORD
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
 from l2o.optimizers import LearnedOptimizer
@@ -109,8 +108,8 @@ class MetaTraining(LightningModule):
             generator=generator(self.seed, "validation", "states"),
         )
         score = SCORES[validation.score](measured)
-        # Every process validates the same instances, so there is nothing to reduce.
-        self.log("val/score", score, logger=False, batch_size=len(batch.instances))
+        distributed = self.trainer.world_size > 1
+        self.log("val/score", score, logger=False, sync_dist=distributed, batch_size=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all meta-parameters."""
@@ -120,4 +119,4 @@ class MetaTraining(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what evaluation needs, as plain data."""
-        checkpoint[RECORD] = {"config": self.config}
+        checkpoint["l2o"] = {"config": self.config}

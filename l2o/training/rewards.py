@@ -10,8 +10,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.divergence import diverged
-from l2o.problems import Instances
+from l2o.divergence import cut_off, diverged
+from l2o.problems import Instances, Iterate
 from l2o.unroll import Detach, Trajectory
 
 
@@ -66,17 +66,5 @@ def objective_reward(
     value = 2 * half.sum(0) - 2 * full[:-1].sum(0) - last - first[0]
 
     sound = value.isfinite() & ~diverged(x, y).any(0)
-    for iterates in (x, y):
-        _cut_off(iterates, ~sound)
+    cut_off(Iterate(x, y), ~sound)
     return Reward(torch.where(sound, value, 0), sound)
-
-
-def _cut_off(iterates: Tensor, unsound: Tensor) -> None:
-    """Ends the meta-gradients of unsound instances at their iterates.
-
-    Masking their rewards is not enough: 0 · NaN in the backward pass is NaN.
-    """
-    if iterates.requires_grad:
-        iterates.register_hook(  # type: ignore[no-untyped-call]
-            lambda gradient: gradient.masked_fill(unsound.unsqueeze(-1), 0)
-        )

@@ -26,7 +26,7 @@ from l2o.problems import Problem
 from l2o.settings import build
 from l2o.training.callbacks import EpochProgress, History, checkpoints
 from l2o.training.data import InstanceData
-from l2o.training.loggers import build_loggers, upload_results
+from l2o.training.loggers import build_loggers, is_first_process, upload_results
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.script import plain
@@ -92,9 +92,10 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     job = Job.from_config(config)
     directory = job.directory
     directory.mkdir(parents=True, exist_ok=True)
-    write_config(job.settings, directory)
-    write_versions(directory)
     loggers = build_loggers(job.settings["logger"], directory, job.settings)
+    if is_first_process():
+        write_config(job.settings, directory)
+        write_versions(directory)
 
     began = time.perf_counter()
     trainer, history = _fit(job, loggers)
@@ -147,8 +148,10 @@ def _check_accelerator(accelerator: str) -> None:
 
 
 def _quieten() -> None:
-    """Silences advice of Lightning that does not apply: there are no workers to add."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    """Silences what Lightning says about itself, and advice that does not apply here."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")

@@ -1,0 +1,132 @@
+"""Success rates on hand-made trajectories, and divergence as failure everywhere."""
+
+import math
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor
+
+from l2o import Instances, Iterate
+from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_test_set, summarize
+from l2o.evaluation.metrics import SCORES, accurate, steady
+from l2o.optimizers import Optimizer
+from l2o.problems import Saddle
+from l2o.seeding import generator
+from tests.helpers import Cubic
+
+
+class Scripted(Optimizer[Tensor]):
+    """Multiplies every instance's iterate by a factor of its own."""
+
+    def __init__(self, factors: list[float]) -> None:
+        self.factors = torch.tensor(factors).unsqueeze(1)
+
+    def init(self, instances: Instances, iterate: Iterate, generator: Any = None) -> Tensor:
+        return torch.zeros(len(instances))
+
+    def step(self, instances: Instances, iterate: Iterate, state: Tensor) -> tuple[Iterate, Tensor]:
+        return Iterate(iterate.x * self.factors, iterate.y * self.factors), state + 1
+
+
+def _measured(x: Tensor, y: Tensor | None = None) -> Measurements:
+    """Distances (T + 1, B) of x, and of y or zero."""
+    return Measurements(
+        x, torch.zeros_like(x) if y is None else y, ~x.isfinite().all(0), "distance"
+    )
+
+
+def test_success_is_judged_by_the_last_fifth() -> None:
+    """Of 100 iterations the last 20 count: large before, 1.9e-2 or 2.1e-2 in them."""
+    distance = torch.ones(101, 3)
+    distance[81:] = torch.tensor([1.9e-2, 2.1e-2, 1.9e-2])
+    distance[80, 2] = 1e3  # the last that does not count
+    assert accurate(_measured(distance)).tolist() == [True, False, True]
+    assert steady(_measured(distance)).tolist() == [True, True, True]
+
+
+def test_steadiness_is_a_standard_deviation() -> None:
+    """A tail that alternates between d ± s has the deviation s."""
+    sign = torch.tensor([1.0, -1.0]).repeat(51)[:101].unsqueeze(1)
+    distance = 0.5 + sign * torch.tensor([0.9e-4, 1.1e-4])
+    assert steady(_measured(distance)).tolist() == [True, False]
+
+
+def test_both_players_count() -> None:
+    """A distance of 1.5e-2 for each player is one of 2.1e-2 for both."""
+    player = torch.full((101, 1), 1.5e-2)
+    assert accurate(_measured(player)).item()
+    assert not accurate(_measured(player, player)).item()
+
+
+@pytest.mark.parametrize("end", [math.inf, math.nan])
+def test_a_diverged_trajectory_fails_however_constant_its_end(end: float) -> None:
+    distance = torch.full((101, 2), 1e-3)
+    distance[10:, 1] = end
+    measured = _measured(distance)
+    assert accurate(measured).tolist() == [True, False]
+    assert steady(measured).tolist() == [True, False]
+    metrics = summarize(measured)
+    assert (metrics["sr1"], metrics["sr2"], metrics["diverged"]) == (0.5, 0.5, 0.5)
+    assert not math.isfinite(metrics["distance_mean"])
+    assert all(score(measured) == math.inf for score in SCORES.values())
+
+
+def test_scores_by_hand() -> None:
+    """Distances 4, 3, 2, 1, 0 of x: the last half is 1, 0; the last fifth at least one point."""
+    measured = _measured(torch.tensor([[4.0], [3.0], [2.0], [1.0], [0.0]]))
+    assert SCORES["squared_tail_sum"](measured) == 1
+    assert SCORES["tail_mean"](measured) == 0
+
+
+def test_measure_on_known_trajectories() -> None:
+    """Factors ½, 1 and 2 on the saddle: the distance after t steps is factor^t of the start."""
+    instances = Saddle().sample(3, generator(0))
+    start = Iterate(torch.full((3, 1), 3.0), torch.full((3, 1), 4.0))
+    measured = measure(Scripted([0.5, 1.0, 2.0]), instances, start, 50)
+    assert measured.joint.shape == (51, 3)
+    t = torch.arange(51)
+    torch.testing.assert_close(measured.joint[:, 0], 5 * 0.5**t)
+    assert (measured.joint[:, 1] == 5).all()
+    # 4 · 2^t passes the limit of 1e4 at t = 12.
+    assert measured.joint[11, 2].isfinite()
+    assert measured.joint[12:, 2].isinf().all()
+    assert measured.diverged.tolist() == [False, False, True]
+
+
+def test_a_trajectory_that_comes_back_has_diverged_all_the_same() -> None:
+    class Excursion(Scripted):
+        def step(self, instances: Instances, iterate: Iterate, state: Tensor):
+            far = (state == 30).unsqueeze(1)
+            back = (state == 31).unsqueeze(1)
+            x = torch.where(far, iterate.x * 1e6, torch.where(back, iterate.x / 1e6, iterate.x))
+            return Iterate(x, iterate.y), state + 1
+
+    instances = Saddle().sample(2, generator(0))
+    start = Iterate(torch.tensor([[1.0], [1e-4]]), torch.zeros(2, 1))
+    measured = measure(Excursion([1.0, 1.0]), instances, start, 100)
+    assert measured.diverged.tolist() == [True, False]
+    assert measured.joint[-1].isinf().tolist() == [True, False]
+
+
+def test_without_solutions_gradient_norms_are_measured() -> None:
+    instances = Cubic(c=[1.0, 1.0]).sample(1, generator(0))
+    start = Iterate(torch.tensor([[2.0]]), torch.tensor([[3.0]]))
+    measured = measure(Scripted([0.5]), instances, start, 30)
+    # f = x³ + x y − y²: ∇f(2, 3) = (3·4 + 3, 2 − 6), ∇f(1, 1.5) = (3 + 1.5, 1 − 3)
+    torch.testing.assert_close(measured.x[:2, 0], torch.tensor([15.0, 4.5]))
+    torch.testing.assert_close(measured.y[:2, 0], torch.tensor([4.0, 2.0]))
+    metrics = summarize(measured)
+    assert "gradient_norm_median" in metrics
+    assert "sr1" not in metrics
+
+
+def test_test_set_repeats_instances_over_fresh_starts() -> None:
+    problem = Saddle(m=2)
+    instances, start = sample_test_set(problem, EvaluationSettings(3, 4, 10), seed=5)
+    assert len(instances) == 12
+    assert torch.equal(instances.theta["a"].view(4, 3), instances.theta["a"][:3].T.expand(4, 3))
+    assert len(start.x.unique(dim=0)) == 12
+    again, same = sample_test_set(problem, EvaluationSettings(3, 4, 10), seed=5)
+    assert torch.equal(again.theta["b"], instances.theta["b"])
+    assert torch.equal(same.y, start.y)

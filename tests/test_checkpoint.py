@@ -1,0 +1,137 @@
+"""Loading: nothing in a file is run, and every bad file gets one clear line."""
+
+import pickle
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import l2o
+from l2o import UserError
+from l2o.optimizers import TwinL2O
+
+VARIANT = {"_target_": "l2o.optimizers.TwinL2O", "hidden_size": 4, "seed": 3}
+
+
+def _content(variant: Any = None) -> dict[str, Any]:
+    twin = TwinL2O(hidden_size=4, seed=3)
+    weights = {f"optimizer.{name}": value for name, value in twin.state_dict().items()}
+    return {"state_dict": weights, "l2o": {"config": {"variant": variant or VARIANT}}}
+
+
+def _save(content: Any, path: Path) -> Path:
+    torch.save(content, path)
+    return path
+
+
+def test_a_checkpoint_alone_gives_the_optimizer(tmp_path: Path) -> None:
+    content = _content()
+    content["state_dict"]["optimizer.minimizer.head"] += 1
+    loaded = l2o.load(_save(content, tmp_path / "a.ckpt"))
+    assert isinstance(loaded, TwinL2O)
+    original = TwinL2O(hidden_size=4, seed=3)
+    assert torch.equal(loaded.minimizer.head, original.minimizer.head + 1)
+    assert torch.equal(loaded.maximizer.upper, original.maximizer.upper)
+
+
+class Malicious:
+    """What it would do when unpickled as usual: leave a trace."""
+
+    def __init__(self, trace: Path) -> None:
+        self.trace = trace
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self.trace,)
+
+
+def test_code_in_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    trace = tmp_path / "trace"
+    path = _save({**_content(), "payload": Malicious(trace)}, tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match="holds more than tensors and plain data"):
+        l2o.load(path)
+    assert not trace.exists()
+    pickle.loads(pickle.dumps(Malicious(trace)))
+    assert trace.exists(), "the payload does not work, so that the test shows nothing"
+
+
+@pytest.mark.parametrize(
+    ("target", "words"),
+    [
+        ("os.system", "not part of l2o"),
+        ("tests.helpers.Cubic", "not part of l2o"),
+        ("l2o.checkpoint.torch.load", "cannot find"),
+        ("l2o.checkpoint.Path", "expected a LearnedOptimizer, but l2o.checkpoint.Path is none"),
+        ("l2o.problems.Seesaw", "expected a LearnedOptimizer"),
+        ("l2o.optimizers.Optimizer", "expected a LearnedOptimizer"),
+        ("l2o.optimizers.Missing", "cannot find"),
+        (None, "expected the dotted path of a class, got None"),
+        (["l2o"], "expected the dotted path of a class"),
+    ],
+)
+def test_only_classes_of_l2o_are_built(tmp_path: Path, target: Any, words: str) -> None:
+    path = _save(_content({"_target_": target}), tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=words):
+        l2o.load(path)
+
+
+def test_other_classes_need_to_be_trusted(tmp_path: Path) -> None:
+    variant = {**VARIANT, "_target_": "tests.test_checkpoint.Own"}
+    path = _save(_content(variant), tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=r"not part of l2o.*trust_classes=true"):
+        l2o.load(path)
+    assert type(l2o.load(path, trust_classes=True)).__name__ == "Own"
+
+
+class Own(TwinL2O):
+    """A learned optimizer of the user's."""
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"hidden_size": 5}, "its weights do not fit TwinL2O"),
+        ({"hidden_size": 0}, "variant.hidden_size: expected a whole number of at least 1, got 0"),
+        ({"depth": 3}, "unexpected keyword argument 'depth'; its settings are hidden_size, seed"),
+    ],
+)
+def test_settings_that_do_not_fit_are_refused(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    path = _save(_content({**VARIANT, **change}), tmp_path / "a.ckpt")
+    with pytest.raises(UserError, match=words):
+        l2o.load(path)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {"state_dict": {}},
+        {"l2o": {"config": {}}, "state_dict": {}},
+        {"l2o": None, "state_dict": {}},
+        [1, 2],
+        torch.zeros(3),
+    ],
+)
+def test_a_foreign_file_is_refused(tmp_path: Path, content: Any) -> None:
+    with pytest.raises(UserError, match="not a checkpoint written by l2o"):
+        l2o.load(_save(content, tmp_path / "a.ckpt"))
+
+
+def test_damaged_files_are_refused(tmp_path: Path) -> None:
+    whole = _save(_content(), tmp_path / "a.ckpt").read_bytes()
+    broken = tmp_path / "broken.ckpt"
+    for size in (0, 1, 100, len(whole) // 2, len(whole) - 1):
+        broken.write_bytes(whole[:size])
+        with pytest.raises(UserError, match=r"broken\.ckpt: (damaged|holds more)"):
+            l2o.load(broken)
+    broken.write_text("no checkpoint\n" * 100)
+    with pytest.raises(UserError):
+        l2o.load(broken)
+
+
+def test_missing_files_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"none\.ckpt: no such file"):
+        l2o.load(tmp_path / "none.ckpt")
+    with pytest.raises(UserError, match="cannot be read"):
+        l2o.load(tmp_path)
