@@ -55,7 +55,6 @@ def plot_training(history: Sequence[dict[str, float]], path: Path) -> None:
     left, right = figure.subplots(1, 2)
     left.plot([r["epoch"] for r in history], [r["train/meta_loss"] for r in history], color=MEDIAN)
     left.set_ylabel("meta-loss")
-    left.set_yscale("symlog", linthresh=1e-3)
     left.set_title("training", fontsize=11)
     validated = [r for r in history if "val/score" in r]
     epochs = [r["epoch"] for r in validated]
@@ -98,7 +97,7 @@ def plot_plane(measured: Measurements, instances: Instances, starts: int, path: 
         points = axis.scatter(
             first, second, c=rate, cmap="RdYlGn", vmin=0, vmax=1, s=30, edgecolors="grey", lw=0.4
         )
-        axis.set_title(f"{label}  ·  {success.float().mean():.1%}", fontsize=11)
+        axis.set_title(f"{label}  ·  {success.float().mean():.2%}", fontsize=11)
         axis.set_xlabel(f"${names[0]}$")
         _tidy(axis)
     axes[0].set_ylabel(f"${names[1]}$")

@@ -1,0 +1,102 @@
+"""The scripts as a user runs them: one line for every mistake, and results for the rest."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.test_released import released_file
+from tests.training.test_configs import SMALL
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Runs a script in a directory of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
+    environment = {**os.environ, "PYTHONPATH": str(directory)}
+    return subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300
+    )
+
+
+@pytest.mark.parametrize(
+    ("script", "argument", "words"),
+    [
+        ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, rotated_saddle"),
+        ("train", "strategy=tpu", "strategy: expected one of auto, cpu, ddp, ddp_cpu, gpu"),
+        ("train", "sed=1", "sed: no such setting 'sed'; the config has evaluation, hydra"),
+        ("train", "problem.c=1", "problem.c: no such setting 'c'; problem has _target_, a, b"),
+        ("train", "problem.a=[1,0]", "problem.a: the range [1, 0] is reversed; write [0, 1]"),
+        ("train", "problem.a=[1", "[1"),
+        (
+            "train",
+            "protocol.window=7",
+            "protocol.window: expected a divisor of horizon (50)",
+        ),
+        ("train", "problem=custom", "_target_"),
+        ("train", "hydra.run.dir=file/below", "file/below"),
+        ("evaluate", "checkpoint=none.ckpt", "none.ckpt: no such file"),
+        ("evaluate", "checkpoint=file", "file: "),
+        ("evaluate", "problem.a=[0,1]", "either checkpoint=PATH or both released_min"),
+        ("evaluate", "released_min=file", "released_max: expected the path of the other weight"),
+    ],
+)
+def test_a_mistake_gets_one_line(tmp_path: Path, script: str, argument: str, words: str) -> None:
+    (tmp_path / "file").write_text("nothing but text")
+    done = run(script, tmp_path, argument)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert words in done.stderr
+    assert done.stdout == ""
+    left = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert left == [tmp_path / "file"], "a refused run leaves nothing behind"
+
+
+def test_training_and_evaluation_from_the_command_line(tmp_path: Path) -> None:
+    done = run("train", tmp_path, *SMALL)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    (results,) = tmp_path.glob("outputs/seesaw_twin_seed0/*/metrics.json")
+    assert f"results in {results.parent}" in done.stdout
+    checkpoint = results.parent / "checkpoints" / "best.ckpt"
+    again = run("evaluate", tmp_path, f"checkpoint={checkpoint}", "hydra.run.dir=again")
+    assert again.returncode == 0, again.stderr
+    found = json.loads((tmp_path / "again" / "metrics.json").read_text())
+    metrics = json.loads(results.read_text())
+    assert all(metrics[key] == found[key] for key in found if key.startswith("test/"))
+
+
+def test_a_sweep_gives_each_job_a_directory(tmp_path: Path) -> None:
+    done = run("train", tmp_path, "--multirun", "seed=0,1", "problem=saddle,seesaw", *SMALL)
+    assert done.returncode == 0, done.stderr
+    results = sorted(tmp_path.glob("outputs/multirun/*/*/metrics.json"))
+    assert [path.parent.name for path in results] == ["0", "1", "2", "3"]
+    scores = {json.loads(path.read_text())["val/score"] for path in results}
+    assert len(scores) == 4
+
+
+def test_released_weights_from_the_command_line(tmp_path: Path) -> None:
+    released_file(tmp_path / "min.pth", seed=1)
+    released_file(tmp_path / "max.pth", seed=2)
+    files = ["released_min=min.pth", "released_max=max.pth", "released_state_std=0"]
+    size = ["evaluation.instances=3", "evaluation.starts=2", "evaluation.iterations=20"]
+    done = run("evaluate", tmp_path, *files, *size, "problem.a=[0,5]", "hydra.run.dir=out")
+    assert done.returncode == 0, done.stderr
+    assert "test/sr1" in json.loads((tmp_path / "out" / "metrics.json").read_text())
+
+
+def test_two_processes_share_the_instances(tmp_path: Path) -> None:
+    """strategy=ddp_cpu: the meta-loss of one process, from half the instances in each."""
+    curves = {}
+    for strategy in ("cpu", "ddp_cpu"):
+        done = run("train", tmp_path, *SMALL, f"strategy={strategy}", f"hydra.run.dir={strategy}")
+        assert done.returncode == 0, done.stderr
+        rows = (tmp_path / strategy / "metrics.csv").read_text().splitlines()
+        curves[strategy] = float(rows[1].split(",")[rows[0].split(",").index("train/meta_loss")])
+    # They differ in the random LSTM states, of a deviation of 0.01, only.
+    assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-2)

@@ -1,0 +1,135 @@
+"""Every config file composes, and trains for one step."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from omegaconf import DictConfig
+
+from l2o import UserError
+from l2o.training.script import CONFIGS
+from l2o.training.train import Job, train
+
+SMALL = [
+    "protocol.epochs=1",
+    "protocol.horizon=4",
+    "protocol.window=2",
+    "protocol.instances=4",
+    "protocol.validation.instances=2",
+    "protocol.validation.iterations=3",
+    "protocol.tricks.warmup_iterations=1",
+    "variant.hidden_size=3",
+    "evaluation.instances=2",
+    "evaluation.starts=2",
+    "evaluation.iterations=5",
+]
+"""A run of two windows, and a test of five iterations."""
+
+
+def composed(directory: Path, *overrides: str) -> DictConfig:
+    """The config of a small run."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return compose("train", [*SMALL, f"run_dir={directory}", *overrides])
+
+
+def _choices(group: str) -> list[str]:
+    return sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+
+
+def test_the_groups_are_those_of_the_readme() -> None:
+    groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
+    assert groups == {"problem", "variant", "protocol", "strategy", "logger"}
+    readme = (CONFIGS.parent / "README.md").read_text()
+    for group in groups:
+        row = next(line for line in readme.splitlines() if line.startswith(f"| `{group}` |"))
+        for choice in _choices(group):
+            assert f"`{choice}`" in row or choice.startswith("seesaw_range"), choice
+
+
+@pytest.mark.parametrize("problem", [name for name in _choices("problem") if name != "custom"])
+def test_every_problem_trains(tmp_path: Path, problem: str) -> None:
+    metrics = train(composed(tmp_path, f"problem={problem}"))
+    assert 0 <= metrics["test/sr1"] <= 1
+
+
+def test_a_custom_problem_trains(tmp_path: Path) -> None:
+    """With nothing but an objective, gradient norms take the place of distances."""
+    own = ["problem=custom", "problem._target_=tests.helpers.Cubic", "+problem.c=[0.5,1]"]
+    metrics = train(composed(tmp_path, *own, "problem.n=2"))
+    assert metrics["test/gradient_norm_median"] > 0
+    assert "test/sr1" not in metrics
+    assert not (tmp_path / "plots" / "success.png").exists()
+
+
+@pytest.mark.parametrize("protocol", _choices("protocol"))
+@pytest.mark.parametrize("variant", _choices("variant"))
+def test_every_protocol_trains_every_variant(tmp_path: Path, protocol: str, variant: str) -> None:
+    train(composed(tmp_path, f"protocol={protocol}", f"variant={variant}"))
+
+
+@pytest.mark.parametrize("strategy", ["auto", "cpu"])
+def test_strategies_of_one_process_train(tmp_path: Path, strategy: str) -> None:
+    train(composed(tmp_path, f"strategy={strategy}"))
+
+
+@pytest.mark.parametrize("strategy", ["gpu", "ddp"])
+def test_gpu_strategies_are_refused_without_a_gpu(
+    tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    with pytest.raises(UserError, match=r"strategy: expected a GPU.*strategy=cpu"):
+        train(composed(tmp_path / "run", f"strategy={strategy}"))
+    assert not (tmp_path / "run").exists(), "refused before anything was written"
+
+
+def test_every_strategy_is_one_for_the_trainer(tmp_path: Path) -> None:
+    for strategy in _choices("strategy"):
+        config = composed(tmp_path, f"strategy={strategy}")
+        assert set(config.strategy) == {"accelerator", "devices", "num_nodes", "strategy"}
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        (
+            "protocol.window=3",
+            r"protocol\.window: expected a divisor of horizon \(4\), got 3; .*1, 2, 4",
+        ),
+        ("protocol.epochs=0", r"protocol\.epochs: expected a whole number of at least 1, got 0"),
+        ("protocol.horizon=-5", r"protocol\.horizon: expected a whole number"),
+        ("protocol.learning_rate=0", r"protocol\.learning_rate: expected a number above 0"),
+        ("protocol.learning_rate=nan", r"protocol\.learning_rate: expected a finite number"),
+        ("protocol.detach=all", r"protocol\.detach: expected one of none, inputs, greedy"),
+        ("protocol.validation.score=sr1", r"protocol\.validation\.score: expected one of"),
+        ("protocol.validation.every=0", r"protocol\.validation\.every: expected a whole"),
+        ("protocol.count_last_half_step=maybe", r"count_last_half_step: expected true or false"),
+        ("protocol.tricks.state_std=-1", r"variant\.state_std: expected a finite number"),
+        ("variant.hidden_size=0", r"variant\.hidden_size: expected a whole number"),
+        ("problem.a=[1,0]", r"problem\.a: the range \[1, 0\] is reversed"),
+        ("problem.a=[0,inf]", r"problem\.a: expected a range"),
+        ("problem._target_=nowhere.Class", r"problem\._target_: cannot find nowhere\.Class"),
+        ("evaluation.starts=0", r"evaluation\.starts: expected a whole number"),
+        ("seed=-1", r"seed: expected a whole number of at least 0"),
+    ],
+)
+def test_bad_settings_are_refused_by_name(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(UserError, match=words) as refusal:
+        Job.from_config(composed(tmp_path, override))
+    assert "\n" not in str(refusal.value)
+
+
+def test_release_and_paper_are_what_they_are_said_to_be(tmp_path: Path) -> None:
+    def settings(protocol: str) -> dict[str, Any]:
+        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+            overrides = [f"protocol={protocol}", f"run_dir={tmp_path}"]
+            return dict(compose("train", overrides).protocol)
+
+    release, paper = settings("release"), settings("paper")
+    assert (release["horizon"], release["window"], release["epochs"]) == (50, 5, 200)
+    assert (paper["horizon"], paper["window"], paper["epochs"]) == (1000, 10, 200)
+    assert release["tricks"]["state_rescale"] == 1e-4
+    # 20 % of a trajectory of 50 iterations
+    assert release["tricks"]["warmup_iterations"] == 10
+    assert paper["tricks"]["state_rescale"] == 1
+    assert paper["tricks"]["warmup_iterations"] == paper["tricks"]["state_std"] == 0
