@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.loggers import Logger
 
@@ -123,19 +124,23 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
     every = min(protocol.validation.every, protocol.epochs)
     folder = job.directory / "checkpoints"
     quieten()
-    trainer = Trainer(
-        **job.settings["strategy"],
-        max_epochs=protocol.epochs,
-        check_val_every_n_epoch=every,
-        num_sanity_val_steps=0,
-        callbacks=[history, EpochProgress(history), *checkpoints(str(folder), every)],
-        logger=loggers,
-        log_every_n_steps=protocol.windows,
-        default_root_dir=job.directory,
-        enable_model_summary=False,
-        # In inference mode a user's problem could not be differentiated automatically.
-        inference_mode=False,
-    )
+    try:
+        trainer = Trainer(
+            **job.settings["strategy"],
+            max_epochs=protocol.epochs,
+            check_val_every_n_epoch=every,
+            num_sanity_val_steps=0,
+            callbacks=[history, EpochProgress(history), *checkpoints(str(folder), every)],
+            logger=loggers,
+            log_every_n_steps=protocol.windows,
+            default_root_dir=job.directory,
+            enable_model_summary=False,
+            # In inference mode a user's problem could not be differentiated automatically.
+            inference_mode=False,
+        )
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        reason = str(error).strip().split("\n")[0]
+        raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
     module = MetaTraining(job.optimizer, protocol, job.seed, job.settings)
     rows = protocol.instances * max(job.problem.m, job.problem.n)
     with _threads(rows):

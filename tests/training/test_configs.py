@@ -83,6 +83,13 @@ def test_gpu_strategies_are_refused_without_a_gpu(
     assert not (tmp_path / "run").exists(), "refused before anything was written"
 
 
+@pytest.mark.parametrize("override", ["accelerator=abacus", "devices=0", "strategy=none"])
+def test_what_lightning_refuses_gets_one_line(tmp_path: Path, override: str) -> None:
+    with pytest.raises(UserError, match="strategy: Lightning refuses these settings: ") as refusal:
+        train(composed(tmp_path, "strategy=cpu", f"strategy.{override}"))
+    assert "\n" not in str(refusal.value)
+
+
 def test_every_strategy_is_one_for_the_trainer(tmp_path: Path) -> None:
     for strategy in _choices("strategy"):
         config = composed(tmp_path, f"strategy={strategy}")
