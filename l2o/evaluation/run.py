@@ -97,18 +97,19 @@ def run_test(
 
 def _learned(config: Mapping[str, Any]) -> Checkpoint:
     """The optimizer to test, with the config it was trained under."""
-    path, released = config["checkpoint"], (config["released_min"], config["released_max"])
-    if (path is None) == (released == (None, None)):
+    path = config["checkpoint"] or None
+    min_path, max_path = config["released_min"] or None, config["released_max"] or None
+    if (path is None) == (min_path is None and max_path is None):
         raise UserError(
             "checkpoint: expected either checkpoint=PATH or both released_min=PATH and "
             "released_max=PATH"
         )
     if path is not None:
         return load_checkpoint(path, trust_classes=config["trust_classes"])
-    for name, value in zip(("released_min", "released_max"), released, strict=True):
-        if value is None:
-            raise UserError(f"{name}: expected the path of the other weight file, got nothing")
-    optimizer = load_released(*released, state_std=config["released_state_std"])
+    if min_path is None or max_path is None:
+        missing = "released_min" if min_path is None else "released_max"
+        raise UserError(f"{missing}: expected the path of the other weight file, got nothing")
+    optimizer = load_released(min_path, max_path, state_std=config["released_state_std"])
     # The released weights come without a config; they were trained on range 1 of seesaw.
     defaults = {"seed": 0, "problem": {TARGET: "l2o.problems.Seesaw"}, "evaluation": {}}
     return Checkpoint(optimizer, defaults)

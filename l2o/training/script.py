@@ -11,9 +11,9 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException
+from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from l2o.errors import UserError
 
@@ -80,18 +80,28 @@ def _message(error: Exception) -> str:
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         return f"{group}: expected one of {', '.join(error.options)}, got '{name}'"
+    if isinstance(error, OverrideParseException):
+        return f"{error.override}: expected KEY=VALUE, could not read it ({_first_line(error)})"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key, parent = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
     if "is not in struct" in str(cause) and isinstance(parent, DictConfig):
         where, _, name = str(key).rpartition(".")
         names = ", ".join(sorted(str(name) for name in parent))
         return f"{key}: no such setting '{name}'; {where or 'the config'} has {names}"
+    if isinstance(cause, MissingMandatoryValue):
+        return f"{key}: a value is missing; add {key}=VALUE"
     if isinstance(cause, OmegaConfBaseException) and key:
-        return f"{key}: {cause.msg or cause}".split("\n")[0]
+        return f"{key}: {_first_line(cause)}"
+    return _first_line(error)
+
+
+def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
 
 
 def _remove_empty_directory() -> None:
     """A refused run leaves no directory behind."""
+    directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
-        Path(HydraConfig.get().runtime.output_dir).rmdir()
+        directory.rmdir()
+        directory.parent.rmdir()
