@@ -1,6 +1,6 @@
-"""Times meta-training with and without Lightning, and the test: `python scripts/benchmark.py`.
+"""Times meta-training with and without Lightning: `python scripts/benchmark.py`.
 
-The parts take turns in one process, so that their ratio holds however fast the machine is.
+The two take turns in one process, so that their ratio holds however fast the machine is.
 """
 
 import statistics
@@ -12,7 +12,6 @@ from pathlib import Path
 from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
-from l2o.evaluation import EvaluationSettings, measure, sample_test_set
 from l2o.training.data import InstanceData
 from l2o.training.module import MetaTraining
 from l2o.training.script import CONFIGS
@@ -40,15 +39,6 @@ def main() -> None:
     print(f"a training step, plain loop:     {plain:.2f} ms")
     print(f"a training step under Lightning: {lightning:.2f} ms, ratio {ratio:.2f}")
     print(f"Lightning's share of a step:     {1 - 1 / ratio:.0%}")
-
-    settings = EvaluationSettings()
-    instances, start = sample_test_set(job.problem, settings, job.seed)
-    test = [
-        seconds(lambda: measure(job.optimizer, instances, start, settings.iterations))
-        for _ in range(3)
-    ]
-    print(f"testing {len(instances)} trajectories × {settings.iterations} iterations: "
-          f"{statistics.median(test):.1f} s")  # fmt: skip
 
 
 def fit(job: Job, directory: Path) -> None:
