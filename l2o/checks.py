@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable, Sequence
 from typing import TypeGuard
 
@@ -14,7 +15,9 @@ def _refuse(name: str, expected: str, value: object) -> UserError:
 
 
 def _is_finite(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    # Compared rather than asked for isfinite, which fails on whole numbers beyond any float.
+    return is_number and abs(value) <= sys.float_info.max  # type: ignore[arg-type]
 
 
 def number(

@@ -56,7 +56,7 @@ def _class(path: object, kind: type[T], name: str, own_only: bool) -> type[T]:
         )
     try:
         found = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise UserError(
             f"{where}: cannot find {path} ({error}); is its folder on PYTHONPATH?"
         ) from None

@@ -36,6 +36,10 @@ def test_a_number_is_finite(value: Any) -> None:
     _accepts(checks.number, value, good and abs(value) < float("inf"))
 
 
+def test_a_whole_number_beyond_any_float_is_no_finite_number() -> None:
+    _accepts(checks.number, 10**400, False)
+
+
 def _accepts(check: Any, value: Any, good: bool) -> None:
     if good:
         check("name", value)

@@ -34,7 +34,8 @@ from l2o.training.protocol import Protocol
 from l2o.training.script import plain
 
 SMALL_BATCH = 1000
-"""Rows (instances × coordinates) from which on a second thread pays in meta-training."""
+"""Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
+nothing, with 2000 it does."""
 
 
 @dataclass(frozen=True)

@@ -93,11 +93,11 @@ def test_released_weights_from_the_command_line(tmp_path: Path) -> None:
 
 def test_two_processes_share_the_instances(tmp_path: Path) -> None:
     """strategy=ddp_cpu: the meta-loss of one process, from half the instances in each."""
+    small = [*SMALL, "protocol.tricks.state_std=0"]  # random states differ between processes
     curves = {}
     for strategy in ("cpu", "ddp_cpu"):
-        done = run("train", tmp_path, *SMALL, f"strategy={strategy}", f"hydra.run.dir={strategy}")
+        done = run("train", tmp_path, *small, f"strategy={strategy}", f"hydra.run.dir={strategy}")
         assert done.returncode == 0, done.stderr
         rows = (tmp_path / strategy / "metrics.csv").read_text().splitlines()
         curves[strategy] = float(rows[1].split(",")[rows[0].split(",").index("train/meta_loss")])
-    # They differ in the random LSTM states, of a deviation of 0.01, only.
-    assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-2)
+    assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-5)
