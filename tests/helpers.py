@@ -8,7 +8,16 @@ import torch
 from torch import Tensor
 
 from l2o.optimizers import TwinL2O
-from l2o.problems import Instances, Iterate, MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw
+from l2o.problems import (
+    Instances,
+    Iterate,
+    MatrixGame,
+    Problem,
+    QuadraticGame,
+    RotatedSaddle,
+    Saddle,
+    Seesaw,
+)
 from l2o.problems.base import Theta
 from l2o.seeding import generator
 
@@ -17,6 +26,7 @@ PROBLEMS: dict[str, Problem] = {
     "rotated_saddle": RotatedSaddle(dimension=2),
     "seesaw": Seesaw(a=[0.5, 5.0], b=[0.1, 2.0]),
     "matrix_game": MatrixGame(m=3, n=4),
+    "quadratic_game": QuadraticGame(dimension=3),
 }
 
 

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 from l2o import checks
 from l2o.errors import UserError
+from l2o.problems.resolvent import solve_resolvent
 
 Theta = dict[str, Tensor]
 """The parameters θ of a batch of instances; every tensor has the batch axis first."""
@@ -59,6 +60,9 @@ class Problem(ABC):
     Raises:
         UserError: If a size is not positive or a range is reversed or not finite.
     """
+
+    quadratic: ClassVar[bool] = False
+    """Whether f is quadratic in (x, y), bilinear for instance, so that gradients are affine."""
 
     def __init__(
         self,
@@ -114,6 +118,35 @@ class Problem(ABC):
             value = (self.gradients(x, y, theta)[0] * u).sum()
         return _derivatives(value, (y,))[0]
 
+    def hessian_product(
+        self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        """∇²f · (u, v) = (∇²xx f·u + ∇²xy f·v, ∇²yx f·u + ∇²yy f·v), (B, m) and (B, n)."""
+        with torch.enable_grad():
+            x, y = _leaf(x), _leaf(y)
+            grad_x, grad_y = self.gradients(x, y, theta)
+            value = (grad_x * u).sum() + (grad_y * v).sum()
+        product_x, product_y = _derivatives(value, (x, y))
+        return product_x, product_y
+
+    def resolvent(
+        self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        """(I + αG)⁻¹(x, y) with G = (∇ₓf, −∇_y f): the point whose step −αG came from there.
+
+        Without a closed form it is solved for, see `l2o.problems.resolvent`.
+
+        Args:
+            x: (B, m).
+            y: (B, n).
+            step: α > 0, a number or (B, 1).
+            theta: Parameters, as in `objective`.
+
+        Returns:
+            Shapes (B, m) and (B, n).
+        """
+        return solve_resolvent(self, x, y, step, theta)
+
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         """The solution nearest to (x, y).
 
@@ -136,6 +169,10 @@ class Problem(ABC):
         """θ of `count` instances: one uniform draw of shape (count, 1) from each range."""
         return {key: uniform(limits, (count, 1), generator) for key, limits in self.ranges.items()}
 
+    def derived(self, theta: Theta) -> Theta:
+        """What follows from sampled parameters and closed forms need, in their float type."""
+        return {}
+
     def sample(self, count: int, generator: torch.Generator) -> Instances:
         """A batch of instances.
 
@@ -146,7 +183,8 @@ class Problem(ABC):
         Returns:
             B instances on the CPU.
         """
-        return Instances(self, self.sample_parameters(count, generator), count)
+        theta = self.sample_parameters(count, generator)
+        return Instances(self, {**theta, **self.derived(theta)}, count)
 
     def sample_start(self, count: int, generator: torch.Generator) -> Iterate:
         """Starting points (x₀, y₀) of `count` instances, uniform over the declared ranges."""
@@ -214,6 +252,14 @@ class Instances:
         """∇²yx f · u, (B, n)."""
         return self.problem.coupling_yx(x, y, u, self.theta)
 
+    def hessian_product(self, x: Tensor, y: Tensor, u: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """∇²f · (u, v), shapes (B, m) and (B, n)."""
+        return self.problem.hessian_product(x, y, u, v, self.theta)
+
+    def resolvent(self, x: Tensor, y: Tensor, step: float | Tensor) -> tuple[Tensor, Tensor]:
+        """(I + αG)⁻¹(x, y), shapes (B, m) and (B, n)."""
+        return self.problem.resolvent(x, y, step, self.theta)
+
     def distance(self, x: Tensor, y: Tensor) -> Distance:
         """Distances of x and of y to the nearest solution, (..., B) each."""
         x_star, y_star = self.problem.nearest(x, y, self.theta)
@@ -239,7 +285,11 @@ class Instances:
 
     def to(self, device: torch.device | str | torch.dtype) -> Instances:
         """The same instances on another device, or with another float type."""
-        return Instances(self.problem, {k: v.to(device) for k, v in self.theta.items()}, self.count)
+        theta = {k: v.to(device) for k, v in self.theta.items()}
+        if isinstance(device, torch.dtype):
+            # Cast, what is derived would keep the rounding errors of the old type.
+            theta |= self.problem.derived(theta)
+        return Instances(self.problem, theta, self.count)
 
 
 def uniform(
@@ -248,6 +298,13 @@ def uniform(
     """Uniform draws from [low, high]."""
     low, high = limits
     return low + (high - low) * torch.rand(shape, generator=generator)
+
+
+def product(matrix: Tensor, vector: Tensor) -> Tensor:
+    """Matrix times vector for each instance: (B, m, n) and (..., B, n) give (..., B, m)."""
+    if vector.ndim == 2:
+        return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
+    return torch.einsum("bij,...bj->...bi", matrix, vector)
 
 
 def _leaf(tensor: Tensor) -> Tensor:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from l2o import checks
-from l2o.problems.base import Problem, Theta, uniform
+from l2o.problems.base import Problem, Theta, product, uniform
 
 
 class MatrixGame(Problem):
@@ -28,6 +28,8 @@ class MatrixGame(Problem):
     Source: Shen et al. (ICLR 2021), Section 4.2 (m = n = 5, p = 0.5, U[−1, 1]).
     """
 
+    quadratic = True
+
     def __init__(
         self,
         m: int = 5,
@@ -44,47 +46,55 @@ class MatrixGame(Problem):
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         shape = (count, self.m, self.n)
         kept = torch.rand(shape, generator=generator) < self.p
-        matrix = uniform(self.entries, shape, generator) * kept
-        left, right = null_projectors(matrix)
-        return {"A": matrix, "null_x": left, "null_y": right}
+        return {"A": uniform(self.entries, shape, generator) * kept}
+
+    def derived(self, theta: Theta) -> Theta:
+        return singular_vectors(theta["A"])
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
-        return (x * _product(theta["A"], y)).sum(-1)
+        return (x * product(theta["A"], y)).sum(-1)
 
     def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return _product(theta["A"], y), _product(theta["A"].mT, x)
+        return product(theta["A"], y), product(theta["A"].mT, x)
 
     def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
-        return _product(theta["A"], v)
+        return product(theta["A"], v)
 
     def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
-        return _product(theta["A"].mT, u)
+        return product(theta["A"].mT, u)
+
+    def hessianproduct(
+        self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        return product(theta["A"], v), product(theta["A"].mT, u)
+
+    def resolvent(
+        self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        # Along each pair of singular vectors: p' + ασ q' = p, q' − ασ p' = q.
+        scale = step * theta["s"]
+        p, q = product(theta["U"].mT, x), product(theta["V"].mT, y)
+        shrunk_p, shrunk_q = (p - scale * q) / (1 + scale**2), (q + scale * p) / (1 + scale**2)
+        return x + product(theta["U"], shrunk_p - p), y + product(theta["V"], shrunk_q - q)
 
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return _product(theta["null_x"], x), _product(theta["null_y"], y)
+        kept = theta["s"] > 0
+        p, q = product(theta["U"].mT, x) * kept, product(theta["V"].mT, y) * kept
+        return x - product(theta["U"], p), y - product(theta["V"], q)
 
 
-def null_projectors(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """Orthogonal projectors on the null spaces of Aᵀ and of A.
+def singular_vectors(matrix: Tensor) -> Theta:
+    """The singular value decomposition A = U diag(s) Vᵀ, with r = min(m, n).
 
     Args:
         matrix: A, (B, m, n).
 
     Returns:
-        Projectors of shapes (B, m, m) and (B, n, n), of the type of A.
+        `U` (B, m, r), `s` (B, r) and `V` (B, n, r), of the type of A; singular values that are
+        zero but for rounding are exactly zero.
     """
     # In double precision a singular value of zero is told apart from a small one.
     u, s, vh = torch.linalg.svd(matrix.double(), full_matrices=False)
     tolerance = max(matrix.shape[-2:]) * torch.finfo(s.dtype).eps * s[..., :1]
-    kept = (s > tolerance).unsqueeze(-1)
-    u, v = u * kept.mT, vh.mT * kept.mT
-    left = torch.eye(u.shape[-2], dtype=u.dtype) - u @ u.mT
-    right = torch.eye(v.shape[-2], dtype=v.dtype) - v @ v.mT
-    return left.to(matrix.dtype), right.to(matrix.dtype)
-
-
-def _product(matrix: Tensor, vector: Tensor) -> Tensor:
-    """Matrix times vector for each instance: (B, m, n) and (..., B, n) give (..., B, m)."""
-    if vector.ndim == 2:
-        return (matrix @ vector.unsqueeze(-1)).squeeze(-1)
-    return torch.einsum("bij,...bj->...bi", matrix, vector)
+    parts = {"U": u, "s": s * (s > tolerance), "V": vh.mT}
+    return {name: part.to(matrix.dtype) for name, part in parts.items()}

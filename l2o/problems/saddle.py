@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from l2o import checks
 from l2o.problems.base import Problem, Theta
 
 
@@ -21,6 +22,8 @@ class Saddle(Problem):
 
     Source: Shen et al. (ICLR 2021), Section 4.2, footnote 2.
     """
+
+    quadratic = True
 
     def __init__(
         self, a: Sequence[float] = (0.9, 1.0), b: Sequence[float] = (0.9, 1.0), **settings: Any
@@ -38,6 +41,16 @@ class Saddle(Problem):
 
     def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         return torch.zeros_like(y)
+
+    def hessian_product(
+        self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        return 2 * theta["a"] * u, -2 * theta["b"] * v
+
+    def resolvent(
+        self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        return x / (1 + 2 * step * theta["a"]), y / (1 + 2 * step * theta["b"])
 
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(x), torch.zeros_like(y)
@@ -62,6 +75,7 @@ class RotatedSaddle(Saddle):
         dimension: int = 1,
         **settings: Any,
     ) -> None:
+        checks.count("dimension", dimension)
         super().__init__(a=a, b=b, m=dimension, n=dimension, **settings)
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
@@ -75,3 +89,18 @@ class RotatedSaddle(Saddle):
 
     def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         return 2 * u
+
+    def hessian_product(
+        self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        return 2 * (theta["a"] * u + v), 2 * (u - theta["b"] * v)
+
+    def resolvent(
+        self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        # Each coordinate is a system of two equations: x' + 2α(a x' + y') = x,
+        # y' − 2α(x' − b y') = y.
+        across = 2 * step
+        own_x, own_y = 1 + across * theta["a"], 1 + across * theta["b"]
+        determinant = own_x * own_y + across * across
+        return (own_y * x - across * y) / determinant, (own_x * y + across * x) / determinant

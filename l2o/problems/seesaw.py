@@ -51,6 +51,14 @@ class Seesaw(Problem):
         # Of two scalars, the mixed derivative is the same in either order.
         return self.coupling_xy(x, y, u, theta)
 
+    def hessian_product(
+        self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        frequency, b = math.pi * theta["a"], theta["b"]
+        angle = frequency * x
+        mixed = -frequency * b * torch.cos(angle)
+        return frequency**2 * b * y * torch.sin(angle) * u + mixed * v, mixed * u
+
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         a = theta["a"]
         trivial = a * theta["b"] == 0

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2o.problems import MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw
-from l2o.problems.matrix_game import null_projectors
+from l2o.problems.matrix_game import singular_vectors
 from l2o.seeding import generator
 from tests.helpers import PROBLEMS, double_batch
 
@@ -23,11 +23,13 @@ def test_closed_forms_equal_automatic_differentiation(problem: Problem) -> None:
     theta = instances.theta
     closed = (
         *instances.gradients(x, y),
+        *instances.hessian_product(x, y, u, v),
         instances.coupling_xy(x, y, v),
         instances.coupling_yx(x, y, u),
     )
     automatic = (
         *Problem.gradients(problem, x, y, theta),
+        *Problem.hessian_product(problem, x, y, u, v, theta),
         Problem.coupling_xy(problem, x, y, v, theta),
         Problem.coupling_yx(problem, x, y, u, theta),
     )
@@ -117,9 +119,8 @@ def test_distance_to_a_singular_game_ignores_the_null_spaces() -> None:
     """A = e₁ᵀe₁ leaves x₂ and y₂, y₃ free: the distances are |x₁| and |y₁|."""
     matrix = torch.zeros(1, 2, 3)
     matrix[0, 0, 0] = 2.0
-    left, right = null_projectors(matrix)
     game = MatrixGame(m=2, n=3)
-    theta = {"A": matrix, "null_x": left, "null_y": right}
+    theta = {"A": matrix, **singular_vectors(matrix)}
     x, y = torch.tensor([[3.0, 7.0]]), torch.tensor([[-4.0, 5.0, 6.0]])
     x_star, y_star = game.nearest(x, y, theta)
     torch.testing.assert_close(x_star, torch.tensor([[0.0, 7.0]]))
@@ -127,15 +128,11 @@ def test_distance_to_a_singular_game_ignores_the_null_spaces() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_null_projectors_project_onto_the_null_spaces(seed: int) -> None:
+def test_singular_vectors_make_up_the_matrix(seed: int) -> None:
     matrix = MatrixGame(m=4, n=5, p=0.3).sample(3, generator(seed)).theta["A"].double()
-    left, right = null_projectors(matrix)
-    for projector, product in ((left, matrix.mT @ left), (right, matrix @ right)):
-        torch.testing.assert_close(projector @ projector, projector)
-        torch.testing.assert_close(product, torch.zeros_like(product))
-        rank = torch.linalg.matrix_rank(matrix)
-        nullity = projector.diagonal(dim1=1, dim2=2).sum(1)
-        torch.testing.assert_close(nullity, projector.shape[1] - rank.double())
+    parts = singular_vectors(matrix)
+    torch.testing.assert_close(parts["U"] * parts["s"].unsqueeze(1) @ parts["V"].mT, matrix)
+    assert torch.equal((parts["s"] > 0).sum(1), torch.linalg.matrix_rank(matrix))
 
 
 def test_matrix_game_entries_follow_their_distribution() -> None:
@@ -150,7 +147,7 @@ def test_matrix_game_entries_follow_their_distribution() -> None:
 def test_a_third_of_the_masked_games_is_singular() -> None:
     """The paper's 5 × 5 games: about 31 % of the masked matrices have a null space."""
     theta = MatrixGame().sample(4000, generator(0)).theta
-    singular = theta["null_x"].diagonal(dim1=1, dim2=2).sum(1) > 0.5
+    singular = theta["s"][:, -1] == 0
     assert singular.float().mean().item() == pytest.approx(0.31, abs=0.03)
 
 
