@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -43,20 +43,31 @@ class EvaluationSettings:
             checks.count(name, getattr(self, name))
 
 
-def sample_test_set(
-    problem: Problem, settings: EvaluationSettings, seed: int
+def sample_set(
+    problem: Problem,
+    settings: EvaluationSettings,
+    seed: int,
+    split: Literal["validation", "test"],
+    dtype: torch.dtype = torch.float32,
 ) -> tuple[Instances, Iterate]:
-    """The test instances of a seed, repeated over their starting points.
+    """The validation or test instances of a seed, repeated over their starting points.
 
     Trajectory s · instances + i starts instance i from its s-th starting point.
+
+    Args:
+        problem: The family.
+        settings: How many instances, and starting points of each.
+        seed: Seed of the run.
+        split: Which set; the two are drawn independently.
+        dtype: The float type to compute in; the instances are the same in every one.
 
     Returns:
         B = instances · starts instances and starting points.
     """
-    instances = problem.sample(settings.instances, generator(seed, "test", "instances"))
+    instances = problem.sample(settings.instances, generator(seed, split, "instances"))
     count = settings.instances * settings.starts
-    start = problem.sample_start(count, generator(seed, "test", "start"))
-    return instances.repeat(settings.starts), start
+    start = problem.sample_start(count, generator(seed, split, "start"))
+    return instances.to(dtype).repeat(settings.starts), Iterate(*(p.to(dtype) for p in start))
 
 
 @torch.no_grad()
@@ -84,22 +95,32 @@ def measure(
     """
     state = optimizer.init(instances, start, generator)
     iterate, lost = start, diverged(*start)
-    distances = [_distances(instances, start.x[None], start.y[None], lost[None])]
+    values = [distances(instances, start.x[None], start.y[None], lost[None])]
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
         trajectory = unroll(optimizer, instances, iterate, length, state=state)
         x, y = trajectory.x[1:], trajectory.y[1:]
         losses = lost | (diverged(x, y).cumsum(0) > 0)
-        distances.append(_distances(instances, x, y, losses))
+        values.append(distances(instances, x, y, losses))
         iterate, state, lost = trajectory.last, trajectory.state, losses[-1]
         on_chunk(length)
     quantity = "distance" if instances.problem.has_solutions else "gradient_norm"
-    x, y = torch.cat(distances, dim=1).cpu()
+    x, y = torch.cat(values, dim=1).cpu()
     return Measurements(x, y, lost.cpu(), quantity)
 
 
-def _distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:
-    """Both players' distances over some iterations, infinite once lost, (2, T, B)."""
+def distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:
+    """How far both players are from a solution over some iterations.
+
+    Args:
+        instances: B instances; without declared solutions, gradient norms take their place.
+        x: (T, B, m).
+        y: (T, B, n).
+        lost: Where a trajectory has diverged, (T, B); it is infinitely far from then on.
+
+    Returns:
+        (2, T, B).
+    """
     if instances.problem.has_solutions:
         values = torch.stack(instances.distance(x, y))
     else:

@@ -73,6 +73,17 @@ def summarize(measured: Measurements) -> dict[str, float]:
     return metrics
 
 
+def settling_iteration(measured: Measurements, threshold: float) -> Tensor:
+    """The iteration from which a trajectory stays below a distance, infinite if none, (B,).
+
+    Being below once is not enough: a trajectory that circles may pass close by.
+    """
+    far = ~(measured.joint < threshold)
+    iterations = torch.arange(1, len(far) + 1, dtype=torch.double).unsqueeze(1)
+    settled = (far * iterations).amax(0)
+    return settled.masked_fill(settled == len(far), torch.inf)
+
+
 def squared_tail_sum(measured: Measurements) -> float:
     """The released code's score: Σ over the last half of squared distances, instance mean."""
     return _finite(_tail(measured.joint, 0.5).square().sum(0).mean())

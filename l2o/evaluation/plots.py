@@ -41,7 +41,7 @@ def plot_convergence(measured: Measurements, path: Path, title: str) -> None:
     diverged = int(measured.diverged.sum())
     note = f"{measured.x.shape[1]} trajectories, {diverged} diverged"
     figure.suptitle(f"{title}  ·  {note}", fontsize=11)
-    _save(figure, path)
+    save(figure, path)
 
 
 def plot_training(history: Sequence[dict[str, float]], path: Path) -> None:
@@ -70,8 +70,8 @@ def plot_training(history: Sequence[dict[str, float]], path: Path) -> None:
     right.set_title("validation", fontsize=11)
     for axis in (left, right):
         axis.set_xlabel("epoch")
-        _tidy(axis)
-    _save(figure, path)
+        tidy(axis)
+    save(figure, path)
 
 
 def plot_plane(measured: Measurements, instances: Instances, starts: int, path: Path) -> None:
@@ -99,10 +99,10 @@ def plot_plane(measured: Measurements, instances: Instances, starts: int, path: 
         )
         axis.set_title(f"{label}  ·  {success.float().mean():.2%}", fontsize=11)
         axis.set_xlabel(f"${names[0]}$")
-        _tidy(axis)
+        tidy(axis)
     axes[0].set_ylabel(f"${names[1]}$")
     figure.colorbar(points, ax=axes, label=f"share of {starts} starts that succeed")
-    _save(figure, path)
+    save(figure, path)
 
 
 def has_plane(measured: Measurements, instances: Instances) -> bool:
@@ -118,14 +118,14 @@ def _band(axis: Any, values: Tensor) -> None:
     axis.plot(iterations, median, color=MEDIAN, label="median")
     axis.plot(iterations, values.double().mean(1).clamp(min=FLOOR), color=MEAN, lw=1, label="mean")
     axis.set_yscale("log")
-    _tidy(axis)
+    tidy(axis)
 
 
-def _tidy(axis: Any) -> None:
+def tidy(axis: Any) -> None:
     axis.grid(alpha=0.25, lw=0.5)
     axis.spines[["top", "right"]].set_visible(False)
 
 
-def _save(figure: Figure, path: Path) -> None:
+def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=130)

@@ -10,7 +10,7 @@ from typing import Any
 from l2o import checks
 from l2o.checkpoint import Checkpoint, load_checkpoint
 from l2o.errors import UserError
-from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_test_set
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import summarize
 from l2o.evaluation.progress import ProgressLine
 from l2o.evaluation.report import (
@@ -78,7 +78,7 @@ def run_test(
     Returns:
         The metrics `test/…`, and `time/test_s` of the unroll alone.
     """
-    instances, start = sample_test_set(problem, settings, seed)
+    instances, start = sample_set(problem, settings, seed, "test")
     began = time.perf_counter()
     with ProgressLine("testing", settings.iterations, "iterations") as line:
         measured = measure(

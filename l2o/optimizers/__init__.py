@@ -1,6 +1,6 @@
 """Optimizers: update rules with one interface, `init` a state and `step` an iterate."""
 
-from l2o.optimizers.base import LearnedOptimizer, Optimizer, map_state
+from l2o.optimizers.base import LearnedOptimizer, Optimizer, OracleCalls, map_state
 from l2o.optimizers.twin import TwinL2O, TwinState
 
-__all__ = ["LearnedOptimizer", "Optimizer", "TwinL2O", "TwinState", "map_state"]
+__all__ = ["LearnedOptimizer", "Optimizer", "OracleCalls", "TwinL2O", "TwinState", "map_state"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -12,6 +12,19 @@ from torch import Tensor, nn
 from l2o.problems import Instances, Iterate
 
 State = TypeVar("State")
+
+
+class OracleCalls(NamedTuple):
+    """What an optimizer asks of a problem, the fair measure of its cost.
+
+    One call is a full gradient (∇ₓf, ∇_y f), a pair of coupling products, a Hessian product or
+    a resolvent; half of one, say ∇ₓf alone, is half a call.
+    """
+
+    iteration: float
+    """In each iteration."""
+    start: float = 0
+    """Before the first."""
 
 
 class Optimizer(ABC, Generic[State]):
@@ -52,6 +65,10 @@ class Optimizer(ABC, Generic[State]):
         Returns:
             (x_{t+1}, y_{t+1}) and the state after t + 1 iterations.
         """
+
+    @abstractmethod
+    def oracle_calls(self, instances: Instances) -> OracleCalls:
+        """What `init` and each `step` ask of these instances."""
 
 
 class LearnedOptimizer(Optimizer[State], nn.Module):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from l2o import checks
-from l2o.optimizers.base import LearnedOptimizer
+from l2o.optimizers.base import LearnedOptimizer, OracleCalls
 from l2o.optimizers.lstm import CoordinateLSTM
 from l2o.problems import Instances, Iterate
 from l2o.seeding import generator as stream
@@ -107,6 +107,10 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         # A sign passes no gradient, so nothing has to be recorded while all move by it.
         with torch.set_grad_enabled(torch.is_grad_enabled() and not warm.all()):
             return self._step(instances, iterate, state, warmup)
+
+    def oracle_calls(self, instances: Instances) -> OracleCalls:
+        # Each half-step reads both players' gradients.
+        return OracleCalls(2)
 
     def _step(
         self, instances: Instances, iterate: Iterate, state: TwinState, warmup: Warmup | None

@@ -63,7 +63,7 @@ class MatrixGame(Problem):
     def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         return product(theta["A"].mT, u)
 
-    def hessianproduct(
+    def hessian_product(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         return product(theta["A"], v), product(theta["A"].mT, u)

@@ -56,8 +56,8 @@ class QuadraticGame(Problem):
         p, q, left, right = (self._basis(count, generator) for _ in range(4))
         return {
             **super().sample_parameters(count, generator),
-            "P": p * values @ p.mT,
-            "Q": q * values @ q.mT,
+            "P": _symmetric(p * values @ p.mT),
+            "Q": _symmetric(q * values @ q.mT),
             "A": left * values @ right.mT,
         }
 
@@ -83,6 +83,18 @@ class QuadraticGame(Problem):
             self.coupling_yx(x, y, u, theta) - own * product(theta["Q"], v),
         )
 
+    def resolvent(
+        self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
+    ) -> tuple[Tensor, Tensor]:
+        own, mixed = (1 - theta["c"]).unsqueeze(-1), theta["c"].unsqueeze(-1) * theta["A"]
+        upper = torch.cat((own * theta["P"], mixed), dim=2)
+        lower = torch.cat((-mixed.mT, own * theta["Q"]), dim=2)
+        scale = step.unsqueeze(-1) if isinstance(step, Tensor) else step
+        matrix = scale * torch.cat((upper, lower), dim=1)
+        matrix = matrix + torch.eye(2 * self.m, dtype=x.dtype, device=x.device)
+        z: Tensor = torch.linalg.solve(matrix, torch.cat((x, y), dim=1))
+        return z[:, : self.m], z[:, self.m :]
+
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(x), torch.zeros_like(y)
 
@@ -93,3 +105,8 @@ class QuadraticGame(Problem):
         # The signs make the distribution uniform (Mezzadri 2007).
         basis: Tensor = q * r.diagonal(dim1=-2, dim2=-1).sign().unsqueeze(-2)
         return basis
+
+
+def _symmetric(matrix: Tensor) -> Tensor:
+    """The symmetric part: rounding must not make the gradient differ from Px − Qy."""
+    return (matrix + matrix.mT) / 2

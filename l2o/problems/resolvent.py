@@ -5,8 +5,7 @@ Axes: B instances, d = m + n joint coordinates.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import torch
 from torch import Tensor
@@ -43,63 +42,75 @@ def solve_resolvent(
     Returns:
         z', shapes (B, m) and (B, n), without a graph.
     """
-    m = x.shape[1]
-    target = torch.cat((x, y), dim=1)
-
-    def residual(z: Tensor) -> Tensor:
-        grad_x, grad_y = problem.gradients(z[:, :m], z[:, m:], theta)
-        return z + step * torch.cat((grad_x, -grad_y), dim=1) - target
-
-    z, missing = target, residual(target)
+    m, target = x.shape[1], torch.cat((x, y), dim=1)
+    z, rows = target.clone(), torch.arange(len(x), device=x.device)
     tolerance = TOLERANCE * torch.finfo(x.dtype).eps * (1 + _norm(target))
-    unsolved = _norm(missing) > tolerance
+    scale = torch.as_tensor(step, dtype=x.dtype, device=x.device).expand(len(x), 1)
     for _ in range(ITERATIONS):
+        # Only rows that are not solved yet; their θ, step and target go with them.
+        part = {name: value[rows] for name, value in theta.items()}
+        here = _Equation(problem, part, m, scale[rows], target[rows])
+        missing = here.residual(z[rows])
+        unsolved = _norm(missing) > tolerance[rows]
         if not unsolved.any():
             break
-        scale = step.unsqueeze(-1) if isinstance(step, Tensor) else step
-        matrix = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)
-        matrix = matrix + scale * _jacobian(problem, z[:, :m], z[:, m:], theta)
-        direction = torch.linalg.solve_ex(matrix, missing.unsqueeze(-1))[0].squeeze(-1)
-        z, missing, moved = _shortened_step(z, missing, direction, unsolved, residual)
-        unsolved = moved & (_norm(missing) > tolerance)
+        direction = torch.linalg.solve_ex(here.jacobian(z[rows]), missing.unsqueeze(-1))[0]
+        z[rows], moved = here.shortened_step(z[rows], missing, direction.squeeze(-1), unsolved)
+        rows = rows[moved]
     return z[:, :m], z[:, m:]
 
 
-def _shortened_step(
-    z: Tensor,
-    missing: Tensor,
-    direction: Tensor,
-    unsolved: Tensor,
-    residual: Callable[[Tensor], Tensor],
-) -> tuple[Tensor, Tensor, Tensor]:
-    """The longest of the halved Newton steps that shrinks the residual, for each instance.
+class _Equation(NamedTuple):
+    """z' + αG(z') − z = 0, for some instances."""
 
-    Returns:
-        The new points, their residuals, and which instances moved.
-    """
-    before, waiting = _norm(missing), unsolved
-    for halving in range(HALVINGS):
-        tried = z - 0.5**halving * direction
-        left = residual(tried)
-        better = waiting & (_norm(left) < before)
-        z = torch.where(better.unsqueeze(1), tried, z)
-        missing = torch.where(better.unsqueeze(1), left, missing)
-        waiting = waiting & ~better
-        if not waiting.any():
-            break
-    return z, missing, unsolved & ~waiting
+    problem: Problem
+    theta: Theta
+    m: int
+    step: Tensor
+    """α, (B, 1)"""
+    target: Tensor
+    """z, (B, d)"""
+
+    def residual(self, z: Tensor) -> Tensor:
+        """The left-hand side at z', (B, d)."""
+        grad_x, grad_y = self.problem.gradients(z[:, : self.m], z[:, self.m :], self.theta)
+        return z + self.step * torch.cat((grad_x, -grad_y), dim=1) - self.target
+
+    def jacobian(self, z: Tensor) -> Tensor:
+        """Its derivative I + αM, (B, d, d); M is the Hessian of f with the rows of y negated."""
+        x, y = z[:, : self.m], z[:, self.m :]
+        columns = []
+        for unit in torch.eye(z.shape[1], dtype=z.dtype, device=z.device):
+            u, v = unit[: self.m].expand_as(x), unit[self.m :].expand_as(y)
+            product_x, product_y = self.problem.hessian_product(x, y, u, v, self.theta)
+            columns.append(unit + self.step * torch.cat((product_x, -product_y), dim=1))
+        return torch.stack(columns, dim=2)
+
+    def shortened_step(
+        self, z: Tensor, missing: Tensor, direction: Tensor, waiting: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """The longest of the halved Newton steps that shrinks the residual, for each instance.
+
+        Args:
+            z: Where to start from, (B, d).
+            missing: The residual there, (B, d).
+            direction: The Newton step, (B, d).
+            waiting: Which instances are to move at all, (B,).
+
+        Returns:
+            The new points, and which of them moved.
+        """
+        before, asked = _norm(missing), waiting
+        for halving in range(HALVINGS):
+            tried = z - 0.5**halving * direction
+            better = waiting & (_norm(self.residual(tried)) < before)
+            z = torch.where(better.unsqueeze(1), tried, z)
+            waiting = waiting & ~better
+            if not waiting.any():
+                break
+        return z, asked & ~waiting
 
 
 def _norm(z: Tensor) -> Tensor:
     norm: Tensor = torch.linalg.vector_norm(z, dim=1)
     return norm
-
-
-def _jacobian(problem: Problem, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
-    """M, the Jacobian of G, (B, d, d): the Hessian of f with the rows of y negated."""
-    columns = []
-    for unit in torch.eye(x.shape[1] + y.shape[1], dtype=x.dtype, device=x.device):
-        u, v = unit[: x.shape[1]].expand_as(x), unit[x.shape[1] :].expand_as(y)
-        product_x, product_y = problem.hessian_product(x, y, u, v, theta)
-        columns.append(torch.cat((product_x, -product_y), dim=1))
-    return torch.stack(columns, dim=2)

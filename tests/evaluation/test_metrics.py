@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from l2o import Instances, Iterate
-from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_test_set, summarize
+from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set, summarize
 from l2o.evaluation.metrics import SCORES, accurate, steady
-from l2o.optimizers import Optimizer
+from l2o.optimizers import Optimizer, OracleCalls
 from l2o.problems import Saddle
 from l2o.seeding import generator
 from tests.helpers import Cubic
@@ -24,6 +24,9 @@ class Scripted(Optimizer[Tensor]):
 
     def init(self, instances: Instances, iterate: Iterate, generator: Any = None) -> Tensor:
         return torch.zeros(len(instances))
+
+    def oracle_calls(self, instances: Instances) -> OracleCalls:
+        return OracleCalls(0)
 
     def step(self, instances: Instances, iterate: Iterate, state: Tensor) -> tuple[Iterate, Tensor]:
         return Iterate(iterate.x * self.factors, iterate.y * self.factors), state + 1
@@ -123,10 +126,10 @@ def test_without_solutions_gradient_norms_are_measured() -> None:
 
 def test_test_set_repeats_instances_over_fresh_starts() -> None:
     problem = Saddle(m=2)
-    instances, start = sample_test_set(problem, EvaluationSettings(3, 4, 10), seed=5)
+    instances, start = sample_set(problem, EvaluationSettings(3, 4, 10), 5, "test")
     assert len(instances) == 12
     assert torch.equal(instances.theta["a"].view(4, 3), instances.theta["a"][:3].T.expand(4, 3))
     assert len(start.x.unique(dim=0)) == 12
-    again, same = sample_test_set(problem, EvaluationSettings(3, 4, 10), seed=5)
+    again, same = sample_set(problem, EvaluationSettings(3, 4, 10), 5, "test")
     assert torch.equal(again.theta["b"], instances.theta["b"])
     assert torch.equal(same.y, start.y)

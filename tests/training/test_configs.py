@@ -39,7 +39,15 @@ def _choices(group: str) -> list[str]:
 
 def test_the_groups_are_those_of_the_readme() -> None:
     groups = {path.name for path in CONFIGS.iterdir() if path.is_dir()}
-    assert groups == {"problem", "variant", "protocol", "strategy", "logger"}
+    assert groups == {
+        "problem",
+        "variant",
+        "protocol",
+        "strategy",
+        "logger",
+        "methods",
+        "experiment",
+    }
     readme = (CONFIGS.parent / "README.md").read_text()
     for group in groups:
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{group}` |"))

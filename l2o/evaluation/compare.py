@@ -1,0 +1,167 @@
+"""Comparison: hand-designed methods, tuned, and learned optimizers on the same test set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from l2o import checks
+from l2o.checkpoint import load_checkpoint
+from l2o.errors import UserError
+from l2o.evaluation.comparison_report import (
+    Result,
+    comparison_metrics,
+    print_comparison,
+    write_comparison,
+    write_tuning,
+)
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
+from l2o.evaluation.progress import ProgressLine
+from l2o.evaluation.report import write_config, write_metrics, write_versions
+from l2o.evaluation.tuning import Tuning, tune
+from l2o.optimizers import Optimizer
+from l2o.optimizers.hand_designed import HandDesigned
+from l2o.problems import Instances, Iterate, Problem
+from l2o.seeding import generator
+from l2o.settings import build
+
+DTYPE = torch.double
+"""For all alike: in single precision the good methods would all end at its rounding."""
+
+TestSet = tuple[Instances, Iterate]
+
+
+def compare(config: Mapping[str, Any]) -> dict[str, float]:
+    """Tunes, tests and compares optimizers, and writes results into `run_dir`.
+
+    Args:
+        config: A composed config of `conf/compare.yaml`, as plain data.
+
+    Returns:
+        The metrics, as in `metrics.json`: `<optimizer>/…`.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    seed = checks.count("seed", config["seed"], minimum=0)
+    problem = build(config["problem"], Problem, "problem")
+    problem.check()
+    methods = config["methods"]
+    only = list(methods) if config["only"] is None else named_list("only", config["only"])
+    learned = _learned(named_list("checkpoints", config["checkpoints"]), config["trust_classes"])
+    optimizers = {**hand_designed(methods, only), **learned}
+    if not optimizers:
+        raise UserError("only: expected at least one method or checkpoint, got none")
+    sizes = {name: _size(name, config) for name in ("validation", "evaluation")}
+    validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
+    test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
+    iterations = sizes["evaluation"].iterations
+    optimizers, refused = _applicable(optimizers, test)
+    if not optimizers:
+        raise UserError("; ".join(refused.values()))
+
+    directory = Path(config["run_dir"])
+    directory.mkdir(parents=True, exist_ok=True)
+    write_config(config, directory)
+    write_versions(directory)
+    results: list[Result] = []
+    with ProgressLine("comparing", len(optimizers), "optimizers") as line:
+        for name, optimizer in optimizers.items():
+            line.note(name)
+            result = _result(name, optimizer, validation, test, iterations, seed, line)
+            if result.tuning:
+                write_tuning(name, result.tuning, directory)
+            results.append(result)
+            line.advance()
+    title = f"{type(problem).__name__}, seed {seed}"
+    metrics = comparison_metrics(results)
+    write_comparison(results, refused, directory, title)
+    write_metrics(metrics, directory)
+    print_comparison(results, refused, directory, title)
+    return metrics
+
+
+def _result(
+    name: str,
+    optimizer: Optimizer[Any],
+    validation: TestSet,
+    test: TestSet,
+    iterations: int,
+    seed: int,
+    line: ProgressLine,
+) -> Result:
+    """Tunes an optimizer if it can be tuned, and measures it on the test set."""
+    tuning: Tuning | None = None
+    began = time.perf_counter()
+    if isinstance(optimizer, HandDesigned) and optimizer.grids:
+        tuning = tune(
+            optimizer,
+            *validation,
+            iterations,
+            on_points=lambda points: line.note(f"{name}: tuning, {points} points"),
+        )
+        optimizer = tuning.method
+    tuned = time.perf_counter()
+    line.note(f"{name}: testing")
+    states = generator(seed, "test", "states")
+    measured = measure(optimizer, *test, iterations, generator=states)
+    ended = time.perf_counter()
+    calls = optimizer.oracle_calls(test[0])
+    learned = not isinstance(optimizer, HandDesigned)
+    return Result(name, learned, measured, calls, tuning, ended - tuned, tuned - began)
+
+
+def named_list(key: str, value: object) -> list[str]:
+    """A setting that is a list of names or paths; raises UserError if it is none."""
+    if not isinstance(value, list):
+        raise UserError(f"{key}: expected a list, as in {key}=[{value}], got {value!r}")
+    return [str(name) for name in value]
+
+
+def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, HandDesigned[Any]]:
+    """The methods of the config that were asked for; raises UserError if there is none such."""
+    for name in only:
+        if name not in methods:
+            raise UserError(f"only: no method '{name}'; choose from {', '.join(methods)}")
+    return {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
+
+
+def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
+    """The learned optimizers of the checkpoints, named by class and seed."""
+    found: dict[str, Optimizer[Any]] = {}
+    for path in paths:
+        optimizer, trained = load_checkpoint(path, trust_classes=trust_classes)
+        base = f"{type(optimizer).__name__}_seed{trained['seed']}"
+        name, copies = base, 1
+        while name in found:
+            copies += 1
+            name = f"{base}_{copies}"
+        found[name] = optimizer.to(DTYPE)
+    return found
+
+
+def _applicable(
+    optimizers: Mapping[str, Optimizer[Any]], test: TestSet
+) -> tuple[dict[str, Optimizer[Any]], dict[str, str]]:
+    """Those that can be applied to the problem, and why the others cannot."""
+    applicable, refused = {}, {}
+    for name, optimizer in optimizers.items():
+        try:
+            optimizer.init(*test)
+            applicable[name] = optimizer
+        except UserError as error:
+            refused[name] = str(error)
+    return applicable, refused
+
+
+def _size(name: str, config: Mapping[str, Any]) -> EvaluationSettings:
+    # What is tuned for is what is tested: as many iterations in both.
+    settings = {"iterations": config["evaluation"]["iterations"], **config[name]}
+    try:
+        return EvaluationSettings(**settings)
+    except UserError as error:
+        raise UserError(f"{name}.{error}") from None

@@ -1,0 +1,170 @@
+"""The results of a comparison as tables to read and plots to look at.
+
+Axes: T iterations, B trajectories.
+"""
+
+from __future__ import annotations
+
+import csv
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from rich.console import Console
+from rich.table import Table
+
+from l2o.evaluation.comparison_plots import plot_comparison
+from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
+from l2o.evaluation.tuning import Score, Tuning
+from l2o.optimizers import OracleCalls
+
+CHECKPOINTS = (50, 100, 200, 500, 1000)
+"""The iterations at which distances are told."""
+THRESHOLDS = (1e-2, 1e-4, 1e-6)
+"""The distances to which oracle calls are told."""
+SHOWN = ("sr1", "sr2", "diverged", *(f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS))
+
+
+class Result(NamedTuple):
+    """What was found of one optimizer."""
+
+    name: str
+    learned: bool
+    measured: Measurements
+    calls: OracleCalls
+    tuning: Tuning | None
+    """None if it has nothing to tune."""
+    test_seconds: float
+    tuning_seconds: float
+
+    @property
+    def settings(self) -> str:
+        """Its tuned hyperparameters; a star marks a best value at the edge of its grid."""
+        if self.tuning is None:
+            return "learned" if self.learned else "tuning-free"
+        stars = dict.fromkeys(self.tuning.at_edge, "*")
+        best = self.tuning.best.items()
+        return ", ".join(f"{name}={value:g}{stars.get(name, '')}" for name, value in best)
+
+    @property
+    def numbers(self) -> dict[str, float]:
+        """Its row of the table, without name and settings."""
+        joint, quantity = self.measured.joint, self.measured.quantity
+        summary = summarize(self.measured)
+        at = [iteration for iteration in CHECKPOINTS if iteration < len(joint)]
+        reached = {
+            f"calls_to_{threshold:.0e}": self._median_calls(threshold) for threshold in THRESHOLDS
+        }
+        return {
+            **{f"{quantity}_{k}": joint[k].double().median().item() for k in at},
+            **{name: summary[name] for name in ("sr1", "sr2") if name in summary},
+            "diverged": summary["diverged"],
+            **reached,
+            "calls_per_iteration": self.calls.iteration,
+            "test_s": self.test_seconds,
+            "tuning_s": self.tuning_seconds,
+        }
+
+    def _median_calls(self, threshold: float) -> float:
+        settled = settling_iteration(self.measured, threshold).median().item()
+        return self.calls.start + self.calls.iteration * settled
+
+
+def comparison_metrics(results: Iterable[Result]) -> dict[str, float]:
+    """All numbers under `<optimizer>/<number>`."""
+    return {f"{r.name}/{key}": value for r in results for key, value in r.numbers.items()}
+
+
+def write_comparison(
+    results: Sequence[Result], refused: Mapping[str, str], directory: Path, title: str
+) -> None:
+    """Writes `table.csv`, `table.md` and the plots, best first.
+
+    Args:
+        results: Of every optimizer that was run.
+        refused: Why others were not.
+        directory: Of the comparison.
+        title: What was run.
+    """
+    ranked = _ranked(results)
+    rows = [{"optimizer": r.name, "settings": r.settings, **r.numbers} for r in ranked]
+    with (directory / "table.csv").open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["optimizer"])
+        writer.writeheader()
+        writer.writerows(rows)
+    (directory / "table.md").write_text(_markdown(ranked, refused, title))
+    for axis in ("iterations", "oracle_calls"):
+        plot_comparison(ranked, axis, directory / "plots" / f"{axis}.png", title)
+
+
+def write_tuning(name: str, tuning: Tuning, directory: Path) -> None:
+    """Writes `tuning/<name>.csv`: every point of the grid with its scores, best first."""
+    path = directory / "tuning" / f"{name}.csv"
+    path.parent.mkdir(exist_ok=True)
+    ordered = sorted(tuning.scores.items(), key=lambda item: item[1].rank)
+    with path.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow([*tuning.names, *Score._fields])
+        writer.writerows([*point, *score] for point, score in ordered)
+
+
+def print_comparison(
+    results: Sequence[Result], refused: Mapping[str, str], directory: Path, title: str
+) -> None:
+    """Prints the table, best first, and where the results were written."""
+    ranked = _ranked(results)
+    shown = [key for key in SHOWN if ranked and key in ranked[0].numbers]
+    table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
+    table.add_column("optimizer", no_wrap=True)
+    for key in shown:
+        table.add_column(key.replace("calls_to_", "to "), justify="right", no_wrap=True)
+    for r in ranked:
+        cells = [_cell(key, r.numbers[key]) for key in shown]
+        table.add_row(r.name, *cells, style="bold" if r.learned else None)
+    console = Console()
+    console.print(table)
+    console.print("to 1e-02, …: oracle calls to that distance, median; —: not reached by half")
+    for name, reason in refused.items():
+        console.print(f"not run: {name}. {reason}", highlight=False, soft_wrap=True)
+    console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+
+
+def _ranked(results: Iterable[Result]) -> list[Result]:
+    """By success first, then by the oracle calls to 1e-6, 1e-4, 1e-2, then by distance."""
+
+    def rank(result: Result) -> list[float]:
+        numbers = result.numbers
+        calls = [numbers[f"calls_to_{threshold:.0e}"] for threshold in reversed(THRESHOLDS)]
+        last = result.measured.joint[-1].double().median().item()
+        return [-numbers.get("sr1", 0.0), *calls, last]
+
+    return sorted(results, key=rank)
+
+
+def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) -> str:
+    headings = ["optimizer", "settings", *(ranked[0].numbers if ranked else [])]
+    lines = [
+        f"# {title}",
+        "",
+        "| " + " | ".join(heading.replace("_", " ") for heading in headings) + " |",
+        "|---|---|" + "---:|" * (len(headings) - 2),
+    ]
+    for r in ranked:
+        cells = [_cell(key, value) for key, value in r.numbers.items()]
+        lines.append(f"| {r.name} | {r.settings} | " + " | ".join(cells) + " |")
+    lines += ["", "Medians over the trajectories; —: not reached by half of them.", ""]
+    if any("*" in r.settings for r in ranked):
+        lines += ["A star: the best value is at the edge of its grid, however far extended.", ""]
+    lines += [f"Not run: {name}. {reason}" for name, reason in refused.items()]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _cell(key: str, value: float) -> str:
+    if not math.isfinite(value):
+        return "—"
+    if key in ("sr1", "sr2", "diverged"):
+        return f"{value:.2%}"
+    if key.startswith("calls"):
+        return f"{value:g}"
+    return f"{value:.1f}" if key.endswith("_s") else f"{value:.1e}"

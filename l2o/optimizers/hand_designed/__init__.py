@@ -1,0 +1,46 @@
+"""Hand-designed methods, one file a scheme; each is an `Optimizer` with a grid for tuning."""
+
+from l2o.optimizers.hand_designed.adaptive_ogda import AdaptiveOGDA
+from l2o.optimizers.hand_designed.adjusted import SGA, Consensus
+from l2o.optimizers.hand_designed.agraal import AGRAAL
+from l2o.optimizers.hand_designed.anchoring import GDAnchoring
+from l2o.optimizers.hand_designed.anderson import Anderson
+from l2o.optimizers.hand_designed.base import Grid, HandDesigned
+from l2o.optimizers.hand_designed.cgd import CGD
+from l2o.optimizers.hand_designed.eag import EAGC, EAGV, FEG
+from l2o.optimizers.hand_designed.extragradient import AdaptiveExtragradient, Extragradient
+from l2o.optimizers.hand_designed.follow_the_ridge import FollowTheRidge
+from l2o.optimizers.hand_designed.gda import GDA, AlternatingGDA
+from l2o.optimizers.hand_designed.gmres import GMRES
+from l2o.optimizers.hand_designed.halpern import Halpern
+from l2o.optimizers.hand_designed.kbeam import KBeam
+from l2o.optimizers.hand_designed.lead import LEAD, AlternatingLEAD
+from l2o.optimizers.hand_designed.negative_momentum import NegativeMomentum
+from l2o.optimizers.hand_designed.ogda import OGDA
+
+__all__ = [
+    "AGRAAL",
+    "CGD",
+    "EAGC",
+    "EAGV",
+    "FEG",
+    "GDA",
+    "GMRES",
+    "LEAD",
+    "OGDA",
+    "SGA",
+    "AdaptiveExtragradient",
+    "AdaptiveOGDA",
+    "AlternatingGDA",
+    "AlternatingLEAD",
+    "Anderson",
+    "Consensus",
+    "Extragradient",
+    "FollowTheRidge",
+    "GDAnchoring",
+    "Grid",
+    "Halpern",
+    "HandDesigned",
+    "KBeam",
+    "NegativeMomentum",
+]

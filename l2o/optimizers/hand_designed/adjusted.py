@@ -1,0 +1,76 @@
+"""Methods that add a second-order term to the field: SGA and consensus optimization."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from l2o.optimizers.base import OracleCalls
+from l2o.optimizers.hand_designed.base import (
+    STEP_SIZES,
+    Grid,
+    HandDesigned,
+    Hyperparameter,
+    NoState,
+)
+from l2o.optimizers.hand_designed.game import Game
+
+ADJUSTMENTS = Grid(1e-2, 10.0, points=10, log=True, above=0)
+
+
+@dataclass(frozen=True, eq=False)
+class SGA(HandDesigned[NoState]):
+    """Symplectic gradient adjustment, z⁺ = z − η(G + λAᵀG), A = ½(M − Mᵀ), M the Jacobian of G.
+
+    In a zero-sum game AᵀG = (∇²xy f ∇_y f, ∇²yx f ∇ₓf). On bilinear games λ = η makes it
+    extragradient.
+
+    Args:
+        step_size: η > 0.
+        adjustment: λ > 0.
+
+    Source: Balduzzi et al. (ICML 2018).
+    """
+
+    step_size: Hyperparameter = 0.1
+    adjustment: Hyperparameter = 0.1
+
+    grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
+    calls = OracleCalls(2)
+
+    def begin(self, game: Game, z: Tensor) -> NoState:
+        return NoState()
+
+    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        gradient = game.gradient(z)
+        adjusted = game.descent(gradient) + self.adjustment * game.coupling(z, gradient)
+        return z - self.step_size * adjusted, state
+
+
+@dataclass(frozen=True, eq=False)
+class Consensus(HandDesigned[NoState]):
+    """Consensus optimization, z⁺ = z − η(G + γMᵀG), MᵀG = ∇²f·∇f = ∇½‖G‖².
+
+    Drawn to every critical point, it can converge to one that is no solution.
+
+    Args:
+        step_size: η > 0.
+        adjustment: γ > 0.
+
+    Source: Mescheder et al. (NeurIPS 2017).
+    """
+
+    step_size: Hyperparameter = 0.1
+    adjustment: Hyperparameter = 0.1
+
+    grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
+    calls = OracleCalls(2)
+
+    def begin(self, game: Game, z: Tensor) -> NoState:
+        return NoState()
+
+    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        gradient = game.gradient(z)
+        adjusted = game.descent(gradient) + self.adjustment * game.hessian(z, gradient)
+        return z - self.step_size * adjusted, state

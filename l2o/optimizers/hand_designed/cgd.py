@@ -1,0 +1,86 @@
+"""Competitive gradient descent: each step is the solution of a local bilinear game."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2o.optimizers.base import OracleCalls
+from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter, NoState
+from l2o.optimizers.hand_designed.game import Game, norm
+from l2o.problems import Instances
+
+SOLVER_ITERATIONS = 10
+"""Conjugate gradient iterations at most; as many as coordinates are enough."""
+
+
+@dataclass(frozen=True, eq=False)
+class CGD(HandDesigned[NoState]):
+    """x⁺ = x − η(I + η²∇²xy∇²yx)⁻¹(∇ₓf + η∇²xy∇_y f), y⁺ = y + η(∇_y f + ∇²yx Δx).
+
+    The second is the same as y's own system. On f = xy it is the proximal point method. The
+    system is solved by conjugate gradients with coupling products, exactly if a player has no
+    more than 10 coordinates.
+
+    Args:
+        step_size: η > 0.
+
+    Source: Schäfer and Anandkumar (NeurIPS 2019).
+    """
+
+    step_size: Hyperparameter = 0.1
+
+    grids = {"step_size": STEP_SIZES}
+
+    def oracle_calls(self, instances: Instances) -> OracleCalls:
+        # The gradient, the two halves of a pair around the solver, a pair in each iteration.
+        return OracleCalls(2 + _iterations(instances.problem.m))
+
+    def begin(self, game: Game, z: Tensor) -> NoState:
+        return NoState()
+
+    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        f, (x, y), eta = game.instances, game.split(z), self.step_size
+        grad_x, grad_y = f.gradients(x, y)
+
+        def system(u: Tensor) -> Tensor:
+            return u + eta * eta * f.coupling_xy(x, y, f.coupling_yx(x, y, u))
+
+        right = grad_x + eta * f.coupling_xy(x, y, grad_y)
+        dx = -eta * conjugate_gradients(system, right, _iterations(x.shape[1]))
+        dy = eta * (grad_y + f.coupling_yx(x, y, dx))
+        return z + torch.cat((dx, dy), dim=1), state
+
+
+def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, count: int) -> Tensor:
+    """The solution of a symmetric positive definite system, for each instance, from zero.
+
+    Args:
+        system: Multiplies (B, m) by the matrices.
+        right: The right-hand sides, (B, m).
+        count: Iterations.
+
+    Returns:
+        (B, m).
+    """
+    solution, residual, direction = torch.zeros_like(right), right, right
+    for _ in range(count):
+        image = system(direction)
+        squared = norm(residual) ** 2
+        # A residual of zero is the solution; without the guard, 0/0 would destroy it.
+        length = squared / _or_one((direction * image).sum(1, keepdim=True))
+        solution = solution + length * direction
+        residual = residual - length * image
+        direction = residual + norm(residual) ** 2 / _or_one(squared) * direction
+    return solution
+
+
+def _or_one(value: Tensor) -> Tensor:
+    return torch.where(value == 0, 1, value)
+
+
+def _iterations(coordinates: int) -> int:
+    return min(coordinates, SOLVER_ITERATIONS)

@@ -1,0 +1,88 @@
+"""LEAD: descent-ascent as a particle in a magnetic field, simultaneous and alternating."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from l2o.optimizers.base import OracleCalls
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.game import Game
+from l2o.optimizers.hand_designed.negative_momentum import Velocity
+
+GRIDS = {
+    "step_size": STEP_SIZES,
+    "coupling": Grid(1e-2, 10**0.5, points=11, log=True, above=0),
+    "momentum": Grid(-0.3, 0.6, points=4, above=-1, below=1),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class LEAD(HandDesigned[Velocity]):
+    """x⁺ = x + βΔx − η∇ₓf − α∇²xy f·Δy, y⁺ = y + βΔy + η∇_y f + α∇²yx f·Δx.
+
+    Δ is the last move, zero at the start. On bilinear games, with β = 0 and α = η, it is OGDA.
+
+    Args:
+        step_size: η > 0.
+        coupling: α > 0.
+        momentum: β in (−1, 1).
+
+    Source: Hemmat et al. (TMLR 2023).
+    """
+
+    step_size: Hyperparameter = 0.1
+    coupling: Hyperparameter = 0.1
+    momentum: Hyperparameter = 0.0
+
+    grids = GRIDS
+    calls = OracleCalls(2)
+
+    def begin(self, game: Game, z: Tensor) -> Velocity:
+        return Velocity(torch.zeros_like(z))
+
+    def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
+        velocity = state.velocity
+        force = self.step_size * game.gradient(z) + self.coupling * game.coupling(z, velocity)
+        velocity = self.momentum * velocity - game.descent(force)
+        return z + velocity, Velocity(velocity)
+
+
+@dataclass(frozen=True, eq=False)
+class AlternatingLEAD(HandDesigned[Velocity]):
+    """LEAD with y's half-step at the new x: its gradient, its coupling term and Δx are fresh.
+
+    Args:
+        step_size: η > 0.
+        coupling: α > 0.
+        momentum: β in (−1, 1).
+
+    Source: the order of the GAN experiments of Hemmat et al. (TMLR 2023), x first.
+    """
+
+    step_size: Hyperparameter = 0.1
+    coupling: Hyperparameter = 0.1
+    momentum: Hyperparameter = 0.0
+
+    grids = GRIDS
+    calls = OracleCalls(2)
+
+    def begin(self, game: Game, z: Tensor) -> Velocity:
+        return Velocity(torch.zeros_like(z))
+
+    def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
+        f, (x, y), (dx, dy) = game.instances, game.split(z), game.split(state.velocity)
+        dx = (
+            self.momentum * dx
+            - self.step_size * f.gradients(x, y)[0]
+            - (self.coupling * f.coupling_xy(x, y, dy))
+        )
+        x = x + dx
+        dy = (
+            self.momentum * dy
+            + self.step_size * f.gradients(x, y)[1]
+            + (self.coupling * f.coupling_yx(x, y, dx))
+        )
+        return torch.cat((x, y + dy), dim=1), Velocity(torch.cat((dx, dy), dim=1))

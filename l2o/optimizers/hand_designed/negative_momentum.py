@@ -1,0 +1,51 @@
+"""Alternating gradient descent-ascent with negative momentum."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.game import Game
+
+
+class Velocity(NamedTuple):
+    """The last move."""
+
+    velocity: Tensor
+    """z_k − z_{k−1}, (B, d), zero at the start."""
+
+
+@dataclass(frozen=True, eq=False)
+class NegativeMomentum(HandDesigned[Velocity]):
+    """x⁺ = x − η∇ₓf(x, y) + βΔx, y⁺ = y + η∇_y f(x⁺, y) + βΔy.
+
+    With β = 0 it is alternating gradient descent-ascent.
+
+    Args:
+        step_size: η > 0; on f = xy stable iff η < 2(1 + β).
+        momentum: β, negative for games.
+
+    Source: Gidel et al. (AISTATS 2019).
+    """
+
+    step_size: Hyperparameter = 0.1
+    momentum: Hyperparameter = -0.5
+
+    grids = {
+        "step_size": STEP_SIZES,
+        "momentum": Grid(-0.9, -0.1, points=5, above=-1, below=1),
+    }
+
+    def begin(self, game: Game, z: Tensor) -> Velocity:
+        return Velocity(torch.zeros_like(z))
+
+    def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
+        (x, y), (dx, dy) = game.split(z), game.split(state.velocity)
+        x = x - self.step_size * game.instances.gradients(x, y)[0] + self.momentum * dx
+        y = y + self.step_size * game.instances.gradients(x, y)[1] + self.momentum * dy
+        moved = torch.cat((x, y), dim=1)
+        return moved, Velocity(moved - z)

@@ -1,0 +1,170 @@
+"""A comparison from its config to its files."""
+
+import csv
+import json
+import math
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hydra import compose, initialize_config_dir
+
+from l2o import UserError
+from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set
+from l2o.evaluation.compare import compare
+from l2o.evaluation.comparison_report import Result, _ranked
+from l2o.evaluation.metrics import settling_iteration
+from l2o.optimizers import OracleCalls
+from l2o.optimizers.hand_designed import OGDA, HandDesigned
+from l2o.problems import Saddle
+from l2o.training.script import CONFIGS, plain
+from l2o.training.train import train
+from tests.training.test_configs import composed as training
+
+TINY = [
+    "validation.instances=2",
+    "validation.starts=2",
+    "evaluation.instances=3",
+    "evaluation.starts=2",
+    "evaluation.iterations=60",
+]
+
+
+def composed(directory: Path, *overrides: str) -> dict[str, Any]:
+    """The config of a small comparison."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        return plain(compose("compare", [*TINY, f"run_dir={directory}", *overrides]))
+
+
+def test_writes_tables_plots_and_every_grid(tmp_path: Path) -> None:
+    only = ["ogda", "agraal", "lead", "gmres", "follow_the_ridge"]
+    metrics = compare(composed(tmp_path, "problem=seesaw", f"only=[{','.join(only)}]"))
+    assert json.loads((tmp_path / "metrics.json").read_text()).keys() == metrics.keys()
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert {row["optimizer"] for row in rows} == {"ogda", "agraal", "lead"}
+    for row in rows:
+        assert float(row["sr1"]) == metrics[f"{row['optimizer']}/sr1"]
+        assert "distance_50" in row
+        assert "distance_100" not in row, "not reached in 60 iterations"
+    markdown = (tmp_path / "table.md").read_text()
+    assert "Not run: gmres. GMRES: expected a problem whose gradients are affine" in markdown
+    assert "Not run: follow_the_ridge. Follow-the-Ridge: expected an invertible" in markdown
+    assert len([line for line in markdown.splitlines() if line.startswith("| ogda |")]) == 1
+    grid = list(csv.DictReader((tmp_path / "tuning" / "ogda.csv").open()))
+    assert len(grid) >= 15
+    assert float(grid[0]["step_size"]) == float(rows_of(rows, "ogda").split("=")[1].rstrip("*"))
+    assert sorted(path.stem for path in (tmp_path / "tuning").iterdir()) == ["lead", "ogda"]
+    for name in ("config.yaml", "versions.json", "plots/iterations.png", "plots/oracle_calls.png"):
+        assert (tmp_path / name).is_file()
+
+
+def rows_of(rows: list[dict[str, str]], name: str) -> str:
+    """The settings in one optimizer's row."""
+    return next(row["settings"] for row in rows if row["optimizer"] == name)
+
+
+def test_learned_optimizers_run_on_the_same_test_set(tmp_path: Path) -> None:
+    """A trained checkpoint, twice, beside one method; its numbers are those of its own test."""
+    train(training(tmp_path / "run", "evaluation.iterations=60", "protocol.tricks.state_std=0"))
+    path = tmp_path / "run" / "checkpoints" / "best.ckpt"
+    size = ["evaluation.instances=2", "evaluation.starts=2"]
+    config = composed(tmp_path / "out", "only=[ogda]", f"checkpoints=[{path},{path}]", *size)
+    metrics = compare(config)
+    tested = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    for name in ("TwinL2O_seed0", "TwinL2O_seed0_2"):
+        assert metrics[f"{name}/sr1"] == tested["test/sr1"]
+        assert metrics[f"{name}/diverged"] == tested["test/diverged"]
+        assert metrics[f"{name}/calls_per_iteration"] == 2
+    assert "| TwinL2O_seed0 | learned |" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_the_tuned_method_is_measured_on_the_test_set(tmp_path: Path) -> None:
+    metrics = compare(composed(tmp_path, "problem=saddle", "only=[ogda]"))
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    step = float(rows[0]["settings"].split("=")[1])
+    instances, start = sample_set(Saddle(), EvaluationSettings(3, 2, 60), 0, "test", torch.double)
+    measured = measure(OGDA(step), instances, start, 60)
+    assert metrics["ogda/distance_50"] == measured.joint[50].median().item()
+
+
+def test_validation_and_test_sets_differ_and_are_the_same_in_every_float_type() -> None:
+    size = EvaluationSettings(4, 3, 1)
+    test, start = sample_set(Saddle(), size, 0, "test", torch.double)
+    validation, _ = sample_set(Saddle(), size, 0, "validation", torch.double)
+    single, single_start = sample_set(Saddle(), size, 0, "test")
+    assert not torch.equal(test.theta["a"], validation.theta["a"])
+    assert torch.equal(test.theta["a"].float(), single.theta["a"])
+    assert torch.equal(start.y.float(), single_start.y)
+
+
+def test_settling_is_staying_below() -> None:
+    """Below 1 at once, not for good; from iteration 2 on; never; at the last only."""
+    inf = math.inf
+    x = torch.tensor([[0.5, 2, 2, 2], [2, 2, 2, 2], [0.5, 0.5, 2, 2], [0.1, 0.5, inf, 0.5]])
+    measured = Measurements(x, torch.zeros(4, 4), torch.zeros(4, dtype=torch.bool), "distance")
+    assert settling_iteration(measured, 1.0).tolist() == [2, 2, inf, 3]
+
+
+def test_ranking_is_by_success_then_by_oracle_calls() -> None:
+    def result(name: str, distances: list[float], cost: float) -> Result:
+        x = torch.tensor(distances).unsqueeze(1)
+        still = torch.zeros(1, dtype=torch.bool)
+        measured = Measurements(x, torch.zeros_like(x), still, "distance")
+        return Result(name, False, measured, OracleCalls(cost), None, 0.0, 0.0)
+
+    fast = [1.0, *[1e-9] * 9]
+    results = [
+        result("fails", [1.0] * 10, 1),
+        result("expensive", fast, 3),
+        result("cheap", fast, 1),
+        result("inaccurate", [1.0, *[1e-3] * 9], 1),
+    ]
+    names = [result.name for result in _ranked(results)]
+    assert names == ["cheap", "expensive", "inaccurate", "fails"]
+
+
+def test_the_config_lists_every_hand_designed_method(tmp_path: Path) -> None:
+    listed = {entry["_target_"] for entry in composed(tmp_path)["methods"].values()}
+    classes = {f"l2o.optimizers.hand_designed.{c.__name__}" for c in HandDesigned.__subclasses__()}
+    assert listed == classes
+
+
+@pytest.mark.parametrize(
+    "experiment", sorted(path.stem for path in (CONFIGS / "experiment").glob("figure2_*.yaml"))
+)
+def test_every_experiment_runs(tmp_path: Path, experiment: str) -> None:
+    metrics = compare(composed(tmp_path, f"experiment={experiment}", "evaluation.iterations=5"))
+    assert {"gda/sr1", "ogda/sr1", "extragradient/sr1", "agraal/sr1"} <= metrics.keys()
+
+
+def test_a_problem_without_solutions_is_measured_by_gradient_norms(tmp_path: Path) -> None:
+    own = ["problem=custom", "problem._target_=tests.helpers.Cubic", "+problem.c=[0.5,1]"]
+    metrics = compare(composed(tmp_path, *own, "only=[ogda,halpern]"))
+    assert "ogda/gradient_norm_50" in metrics
+    assert "ogda/sr1" not in metrics
+
+
+@pytest.mark.parametrize(
+    ("override", "words"),
+    [
+        ("only=[ogda,led]", "only: no method 'led'; choose from gda, alternating_gda"),
+        ("only=[]", "only: expected at least one method or checkpoint, got none"),
+        ("only=ogda", r"only: expected a list, as in only=\[ogda\], got 'ogda'"),
+        ("only=[gmres]", "GMRES: expected a problem whose gradients are affine"),
+        ("checkpoints=some.ckpt", r"checkpoints: expected a list, as in checkpoints=\[some"),
+        ("checkpoints=[none.ckpt]", r"none\.ckpt: no such file"),
+        ("+methods.ogda.step_size=-1", r"methods\.ogda\.step_size: expected a number above 0"),
+        ("+methods.ogda.step=1", r"methods\.ogda: OGDA: got an unexpected keyword argument 'step'"),
+        ("methods.kbeam_5.beams=0", r"methods\.kbeam_5\.beams: expected a whole number"),
+        ("methods.ogda._target_=l2o.problems.Saddle", "expected a HandDesigned, but"),
+        ("validation.starts=0", r"validation\.starts: expected a whole number"),
+        ("evaluation.iterations=0", r"iterations: expected a whole number"),
+        ("seed=-1", "seed: expected a whole number"),
+    ],
+)
+def test_bad_settings_are_refused(tmp_path: Path, override: str, words: str) -> None:
+    with pytest.raises(UserError, match=words) as refusal:
+        compare(composed(tmp_path / "out", override))
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "out").exists()
