@@ -110,9 +110,15 @@ def _result(
     states = generator(seed, "test", "states")
     measured = measure(optimizer, *test, iterations, generator=states)
     ended = time.perf_counter()
-    calls = optimizer.oracle_calls(test[0])
-    learned = not isinstance(optimizer, HandDesigned)
-    return Result(name, learned, measured, calls, tuning, ended - tuned, tuned - began)
+    return Result.of(
+        name,
+        measured,
+        optimizer.oracle_calls(test[0]),
+        tuning,
+        learned=not isinstance(optimizer, HandDesigned),
+        test_seconds=ended - tuned,
+        tuning_seconds=tuned - began,
+    )
 
 
 def named_list(key: str, value: object) -> list[str]:

@@ -39,8 +39,8 @@ def plot_comparison(
     panels: Any = figure.subplots(1, 3, sharey=True)
     colors = colormaps["tab10"].colors  # type: ignore[attr-defined]
     for place, result in enumerate(results):
-        measured, calls = result.measured, result.calls
-        steps = torch.arange(len(measured.x), dtype=torch.double)
+        calls = result.calls
+        steps = torch.arange(result.medians.shape[1], dtype=torch.double)
         if axis == "oracle_calls":
             steps = calls.start + calls.iteration * steps
         style = {
@@ -48,8 +48,7 @@ def plot_comparison(
             "linestyle": STYLES[place // len(colors) % len(STYLES)],
             "linewidth": 2.4 if result.learned else 1.2,
         }
-        for panel, values in zip(panels, (measured.x, measured.y, measured.joint), strict=True):
-            median = values.double().median(dim=1).values.clamp(min=FLOOR)
+        for panel, median in zip(panels, result.medians.clamp(min=FLOOR), strict=True):
             panel.plot(steps[1:], median[1:], label=result.name, **style)
     for panel, player in zip(panels, ("$x$", "$y$", "$x$ and $y$"), strict=True):
         panel.set_title(player, fontsize=11)
@@ -58,7 +57,7 @@ def plot_comparison(
         panel.set_yscale("log")
         tidy(panel)
     if results:
-        panels[0].set_ylabel("median " + LABELS[results[0].measured.quantity])
+        panels[0].set_ylabel("median " + LABELS[results[0].quantity])
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right center", frameon=False, fontsize=8)
     figure.suptitle(title, fontsize=11)

@@ -11,15 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+import torch
 from rich.console import Console
 from rich.table import Table
+from torch import Tensor
 
 from l2o.evaluation.comparison_plots import plot_comparison
 from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
 from l2o.evaluation.tuning import Score, Tuning
 from l2o.optimizers import OracleCalls
 
-CHECKPOINTS = (50, 100, 200, 500, 1000)
+TOLD = (50, 100, 200, 500, 1000)
 """The iterations at which distances are told."""
 THRESHOLDS = (1e-2, 1e-4, 1e-6)
 """The distances to which oracle calls are told."""
@@ -31,12 +33,41 @@ class Result(NamedTuple):
 
     name: str
     learned: bool
-    measured: Measurements
     calls: OracleCalls
     tuning: Tuning | None
     """None if it has nothing to tune."""
-    test_seconds: float
-    tuning_seconds: float
+    quantity: str
+    """What was measured, `distance` or `gradient_norm`."""
+    medians: Tensor
+    """Over the trajectories, of x, of y and of both, (3, T + 1)."""
+    numbers: dict[str, float]
+    """Its row of the table, without name and settings."""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        measured: Measurements,
+        calls: OracleCalls,
+        tuning: Tuning | None = None,
+        *,
+        learned: bool = False,
+        test_seconds: float = 0.0,
+        tuning_seconds: float = 0.0,
+    ) -> Result:
+        """Summarizes the measurements of one optimizer."""
+        quantity, summary = measured.quantity, summarize(measured)
+        both = measured.joint
+        medians = torch.stack([v.median(dim=1).values for v in (measured.x, measured.y, both)])
+        numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}
+        numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
+        numbers["diverged"] = summary["diverged"]
+        for threshold in THRESHOLDS:
+            settled = settling_iteration(measured, threshold).median().item()
+            numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
+        numbers["calls_per_iteration"] = calls.iteration
+        numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
+        return cls(name, learned, calls, tuning, quantity, medians, numbers)
 
     @property
     def settings(self) -> str:
@@ -46,29 +77,6 @@ class Result(NamedTuple):
         stars = dict.fromkeys(self.tuning.at_edge, "*")
         best = self.tuning.best.items()
         return ", ".join(f"{name}={value:g}{stars.get(name, '')}" for name, value in best)
-
-    @property
-    def numbers(self) -> dict[str, float]:
-        """Its row of the table, without name and settings."""
-        joint, quantity = self.measured.joint, self.measured.quantity
-        summary = summarize(self.measured)
-        at = [iteration for iteration in CHECKPOINTS if iteration < len(joint)]
-        reached = {
-            f"calls_to_{threshold:.0e}": self._median_calls(threshold) for threshold in THRESHOLDS
-        }
-        return {
-            **{f"{quantity}_{k}": joint[k].double().median().item() for k in at},
-            **{name: summary[name] for name in ("sr1", "sr2") if name in summary},
-            "diverged": summary["diverged"],
-            **reached,
-            "calls_per_iteration": self.calls.iteration,
-            "test_s": self.test_seconds,
-            "tuning_s": self.tuning_seconds,
-        }
-
-    def _median_calls(self, threshold: float) -> float:
-        settled = settling_iteration(self.measured, threshold).median().item()
-        return self.calls.start + self.calls.iteration * settled
 
 
 def comparison_metrics(results: Iterable[Result]) -> dict[str, float]:
@@ -118,13 +126,13 @@ def print_comparison(
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("optimizer", no_wrap=True)
     for key in shown:
-        table.add_column(key.replace("calls_to_", "to "), justify="right", no_wrap=True)
+        table.add_column(key.replace("calls_to_1e-0", "to 1e-"), justify="right", no_wrap=True)
     for r in ranked:
         cells = [_cell(key, r.numbers[key]) for key in shown]
         table.add_row(r.name, *cells, style="bold" if r.learned else None)
     console = Console()
     console.print(table)
-    console.print("to 1e-02, …: oracle calls to that distance, median; —: not reached by half")
+    console.print("to 1e-2, …: oracle calls to that distance, median; —: not reached by half")
     for name, reason in refused.items():
         console.print(f"not run: {name}. {reason}", highlight=False, soft_wrap=True)
     console.print(f"results in {directory}", soft_wrap=True, highlight=False)
@@ -136,8 +144,7 @@ def _ranked(results: Iterable[Result]) -> list[Result]:
     def rank(result: Result) -> list[float]:
         numbers = result.numbers
         calls = [numbers[f"calls_to_{threshold:.0e}"] for threshold in reversed(THRESHOLDS)]
-        last = result.measured.joint[-1].double().median().item()
-        return [-numbers.get("sr1", 0.0), *calls, last]
+        return [-numbers.get("sr1", 0.0), *calls, result.medians[2, -1].item()]
 
     return sorted(results, key=rank)
 

@@ -13,10 +13,10 @@ from torch import Tensor
 if TYPE_CHECKING:
     from l2o.problems.base import Problem, Theta
 
-ITERATIONS = 30
+ITERATIONS = 10
 """Newton steps at most; one is enough where f is quadratic."""
-HALVINGS = 8
-"""How often a Newton step that does not shrink the residual is halved."""
+HALVINGS, DECREASE = 6, 0.1
+"""How often a Newton step is halved that does not shrink the residual by a tenth of its length."""
 TOLERANCE = 50.0
 """The residual to reach, in units of rounding: times the float type's ε and 1 + ‖(x, y)‖."""
 
@@ -103,7 +103,8 @@ class _Equation(NamedTuple):
         before, asked = _norm(missing), waiting
         for halving in range(HALVINGS):
             tried = z - 0.5**halving * direction
-            better = waiting & (_norm(self.residual(tried)) < before)
+            enough = (1 - DECREASE * 0.5**halving) * before
+            better = waiting & (_norm(self.residual(tried)) < enough)
             z = torch.where(better.unsqueeze(1), tried, z)
             waiting = waiting & ~better
             if not waiting.any():

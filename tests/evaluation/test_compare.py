@@ -111,7 +111,7 @@ def test_ranking_is_by_success_then_by_oracle_calls() -> None:
         x = torch.tensor(distances).unsqueeze(1)
         still = torch.zeros(1, dtype=torch.bool)
         measured = Measurements(x, torch.zeros_like(x), still, "distance")
-        return Result(name, False, measured, OracleCalls(cost), None, 0.0, 0.0)
+        return Result.of(name, measured, OracleCalls(cost))
 
     fast = [1.0, *[1e-9] * 9]
     results = [

@@ -26,7 +26,7 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
 @pytest.mark.parametrize(
     ("script", "argument", "words"),
     [
-        ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, rotated_saddle"),
+        ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, quadratic_game"),
         ("train", "strategy=tpu", "strategy: expected one of auto, cpu, ddp, ddp_cpu, gpu"),
         ("train", "sed=1", "sed: no such setting 'sed'; the config has evaluation, hydra"),
         ("train", "problem.c=1", "problem.c: no such setting 'c'; problem has _target_, a, b"),
@@ -44,6 +44,10 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
         ("evaluate", "checkpoint=file", "file: "),
         ("evaluate", "checkpoint=", "either checkpoint=PATH or both released_min"),
         ("evaluate", "problem.a=[0,1]", "either checkpoint=PATH or both released_min"),
+        ("compare", "only=[ogda,led]", "only: no method 'led'; choose from gda"),
+        ("compare", "experiment=figure3", "experiment: expected one of figure2_matrix_game"),
+        ("compare", "methods.ogd=1", "methods.ogd: no such setting 'ogd'; methods has adaptive"),
+        ("rates", "problem=saddle", "problem: expected problem=quadratic_game, got Saddle"),
         ("evaluate", "released_min=file", "released_max: expected the path of the other weight"),
     ],
 )
@@ -79,6 +83,23 @@ def test_a_sweep_gives_each_job_a_directory(tmp_path: Path) -> None:
     assert [path.parent.name for path in results] == ["0", "1", "2", "3"]
     scores = {json.loads(path.read_text())["val/score"] for path in results}
     assert len(scores) == 4
+
+
+def test_a_sweep_of_comparisons_in_parallel(tmp_path: Path) -> None:
+    size = ["validation.instances=2", "evaluation.instances=2", "evaluation.iterations=20"]
+    sweep = ["--multirun", "hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "seed=0,1"]
+    done = run("compare", tmp_path, *sweep, *size, "problem=saddle", "only=[ogda,gmres]")
+    assert done.returncode == 0, done.stderr
+    tables = sorted(tmp_path.glob("outputs/multirun/*/*/table.csv"))
+    assert [path.parent.name for path in tables] == ["0", "1"]
+    assert len({path.read_text() for path in tables}) == 2
+
+
+def test_rates_from_the_command_line(tmp_path: Path) -> None:
+    size = ["mixtures=2", "games=1", "problem.dimension=1", "only=[gda,ogda]"]
+    done = run("rates", tmp_path, *size)
+    assert done.returncode == 0, done.stderr
+    assert len(list(tmp_path.glob("outputs/rates_seed0/*/plots/rates.png"))) == 1
 
 
 def test_released_weights_from_the_command_line(tmp_path: Path) -> None:
