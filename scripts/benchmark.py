@@ -13,7 +13,6 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
 from l2o.training.data import InstanceData
-from l2o.training.module import MetaTraining
 from l2o.training.script import CONFIGS
 from l2o.training.train import Job, quieten
 
@@ -55,14 +54,14 @@ def fit(job: Job, directory: Path) -> None:
         default_root_dir=directory,
     )
     data = InstanceData(job.problem, job.protocol, job.seed)
-    trainer.fit(MetaTraining(job.optimizer, job.protocol, job.seed, {}), datamodule=data)
+    trainer.fit(job.module, datamodule=data)
 
 
 def fit_plainly(job: Job) -> None:
     """The same steps in a loop of our own."""
     data = InstanceData(job.problem, job.protocol, job.seed)
     data.setup("fit")
-    module = MetaTraining(job.optimizer, job.protocol, job.seed, {})
+    module = job.module
     module.log_dict = lambda *args, **options: None  # type: ignore[method-assign]
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     meta_optimizer = module.configure_optimizers()

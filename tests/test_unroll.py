@@ -10,7 +10,7 @@ from l2o import Detach, Instances, Iterate, Trajectory, unroll
 from l2o.optimizers import TwinL2O
 from l2o.problems import Seesaw
 from l2o.seeding import generator
-from l2o.training.rewards import objective_reward
+from l2o.training.rewards import ObjectiveReward
 from l2o.unroll import detached
 from tests.helpers import double_batch, small_twin
 
@@ -58,7 +58,7 @@ def _meta_loss(
     twin: TwinL2O, instances: Recorded, start: Iterate, state, detach: Detach, counted: bool
 ) -> Tensor:
     trajectory = unroll(twin, instances, start, WINDOW, state=state, detach=detach)
-    return objective_reward(instances, trajectory, detach, counted).mean
+    return ObjectiveReward()(instances, trajectory, detach, counted).mean
 
 
 def _none(instances, trajectory, counted) -> Callable[[Trajectory], Tensor]:
@@ -139,7 +139,7 @@ def test_greedy_last_max_half_step_is_not_rewarded_in_its_window() -> None:
     twin = small_twin()
     instances, start = double_batch(Seesaw(), 2)
     trajectory = unroll(twin, instances, start, 1, detach=Detach.GREEDY)
-    objective_reward(instances, trajectory, Detach.GREEDY, False).mean.backward()
+    ObjectiveReward()(instances, trajectory, Detach.GREEDY, False).mean.backward()
     assert twin.minimizer.head.grad.abs().sum() > 0
     assert twin.maximizer.head.grad is None or twin.maximizer.head.grad.abs().sum() == 0
 
@@ -153,7 +153,7 @@ def test_autograd_problems_can_be_unrolled_under_every_policy() -> None:
     for detach in Detach:
         twin.zero_grad()
         trajectory = unroll(twin, instances, start, WINDOW, detach=detach)
-        objective_reward(instances, trajectory, detach, True).mean.backward()
+        ObjectiveReward()(instances, trajectory, detach, True).mean.backward()
         norms.append(twin.minimizer.upper.grad.norm().item())
     assert len(set(norms)) == 3
     with torch.no_grad():

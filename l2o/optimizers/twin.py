@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from l2o import checks
+from l2o.errors import UserError
 from l2o.optimizers.base import LearnedOptimizer, OracleCalls
 from l2o.optimizers.lstm import CoordinateLSTM
 from l2o.problems import Instances, Iterate
 from l2o.seeding import generator as stream
 
-FEATURES = 2
-"""Inputs per coordinate: the player's own gradient and the other player's."""
+LOG_SCALE = 10.0
+"""Logarithmic inputs cover magnitudes from e^−10 to 1 (Andrychowicz et al. 2016, p = 10)."""
 
 
 class TwinState(NamedTuple):
@@ -38,12 +40,22 @@ class TwinL2O(LearnedOptimizer[TwinState]):
     coordinates. For one coordinate a player, as in the paper's seesaw and saddles, that is
     Eq. 2 to the letter; beyond it, it needs neither m = n nor an order of coordinates.
 
-    The remaining arguments are tricks of the released code that the paper does not mention;
-    their defaults switch them off.
+    Sharing the weights gives both half-steps to one LSTM, with Eq. 2's inputs as they stand.
+    Sharing the hidden state hands LSTM-Max, at the i-th coordinate of y, the state that
+    LSTM-Min has just left at the i-th coordinate of x, and back; that needs m = n and depends
+    on the order of coordinates.
+
+    The arguments from `state_rescale` on are tricks of the released code that the paper does
+    not mention; their defaults switch them off.
 
     Args:
         hidden_size: Units H of each LSTM layer.
         seed: Seed of the initial weights.
+        share_weights: Whether one LSTM updates both players.
+        share_hidden: Whether both players pass one hidden state back and forth.
+        inputs: `both` gradients, or the player's `own` only.
+        log_inputs: Whether an input g enters as its logarithm and sign instead,
+            (log|g|/10, sgn g) for |g| > e^−10 and (−1, e^10 g) below.
         state_rescale: Factor on every LSTM state before every call.
         state_std: Standard deviation of the initial LSTM states; 0 starts them at zero.
         warmup_iterations: Iterations K whose half-steps k = 0, …, 2K − 1 move by
@@ -52,15 +64,21 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         warmup_end: s_{2K−1}; s_k is linear in between.
 
     Raises:
-        UserError: If a size is not positive or a factor is negative or not finite.
+        UserError: If a size is not positive or a factor is negative or not finite; at the
+            start, if the hidden state is to be shared and m ≠ n.
 
-    Source: Shen et al. (ICLR 2021), Section 3.1, and the code released with it.
+    Source: Shen et al. (ICLR 2021), Section 3.1, the ablations of Section 4.1, and the code
+        released with it; logarithmic inputs from Andrychowicz et al. (NeurIPS 2016), App. A.
     """
 
     def __init__(
         self,
         hidden_size: int = 50,
         seed: int = 0,
+        share_weights: bool = False,
+        share_hidden: bool = False,
+        inputs: str = "both",
+        log_inputs: bool = False,
         state_rescale: float = 1.0,
         state_std: float = 0.0,
         warmup_iterations: int = 0,
@@ -69,6 +87,9 @@ class TwinL2O(LearnedOptimizer[TwinState]):
     ) -> None:
         super().__init__()
         self.hidden_size = checks.count("hidden_size", hidden_size)
+        self.share_hidden = checks.flag("share_hidden", share_hidden)
+        self.inputs = checks.choice("inputs", inputs, ("both", "own"))
+        self.log_inputs = checks.flag("log_inputs", log_inputs)
         self.state_rescale = checks.number("state_rescale", state_rescale, minimum=0)
         self.state_std = checks.number("state_std", state_std, minimum=0)
         self.warmup_iterations = checks.count("warmup_iterations", warmup_iterations, minimum=0)
@@ -77,8 +98,12 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         # The row of an iteration: s_k of its min and of its max half-step.
         self._sizes = torch.linspace(start, end, 2 * self.warmup_iterations).view(-1, 2)
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
-        self.minimizer = CoordinateLSTM(FEATURES, self.hidden_size, weights)
-        self.maximizer = CoordinateLSTM(FEATURES, self.hidden_size, weights)
+        features = (2 if self.inputs == "both" else 1) * (2 if self.log_inputs else 1)
+        self.minimizer = CoordinateLSTM(features, self.hidden_size, weights)
+        shared = checks.flag("share_weights", share_weights)
+        self.maximizer = (
+            self.minimizer if shared else CoordinateLSTM(features, self.hidden_size, weights)
+        )
         # As a tensor: an operation with a Python number costs three times as much.
         self.register_buffer("_rescale", torch.tensor(self.state_rescale), persistent=False)
         self._rescale: Tensor
@@ -89,6 +114,11 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> TwinState:
+        if self.share_hidden and iterate.x.shape != iterate.y.shape:
+            raise UserError(
+                "share_hidden: expected as many coordinates of x as of y, got "
+                f"{iterate.x.shape[1]} and {iterate.y.shape[1]}; use share_hidden=false here"
+            )
         generator = generator or torch.Generator().manual_seed(0)
         return TwinState(
             self._initial_memory(iterate.x, generator),
@@ -109,8 +139,8 @@ class TwinL2O(LearnedOptimizer[TwinState]):
             return self._step(instances, iterate, state, warmup)
 
     def oracle_calls(self, instances: Instances) -> OracleCalls:
-        # Each half-step reads both players' gradients.
-        return OracleCalls(2)
+        # Each half-step reads both players' gradients, or half of them.
+        return OracleCalls(2 if self.inputs == "both" else 1)
 
     def _step(
         self, instances: Instances, iterate: Iterate, state: TwinState, warmup: Warmup | None
@@ -121,9 +151,11 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         x = x + (update if warmup is None else warmup.applied_to(update, 0))
 
         grad_x, grad_y = instances.gradients(x, y)
-        update, maximizer = self._call(self.maximizer, grad_y, grad_x, state.maximizer)
+        memory = minimizer if self.share_hidden else state.maximizer
+        update, maximizer = self._call(self.maximizer, grad_y, grad_x, memory)
         y = y + (update if warmup is None else warmup.applied_to(update, 1))
 
+        minimizer = maximizer if self.share_hidden else minimizer
         return Iterate(x, y), TwinState(minimizer, maximizer, state.iteration + 1)
 
     def _initial_memory(self, player: Tensor, generator: torch.Generator) -> Tensor:
@@ -135,13 +167,33 @@ class TwinL2O(LearnedOptimizer[TwinState]):
     def _call(
         self, lstm: CoordinateLSTM, own: Tensor, other: Tensor, state: Tensor
     ) -> tuple[Tensor, Tensor]:
-        if other.shape != own.shape or other.shape[1] > 1:
-            other = other.mean(dim=1, keepdim=True).expand_as(own)
+        if self.inputs == "own":
+            gradients = own.unsqueeze(0)
+        elif other.shape == own.shape and other.shape[1] == 1:
+            gradients = torch.stack((own, other))
+        else:
+            gradients = torch.stack((own, other.mean(dim=1, keepdim=True).expand_as(own)))
         # An instance that has overflowed must not reach the weights through 0 · inf.
-        features = torch.stack((own, other)).nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        features = gradients.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        if self.log_inputs:
+            features = log_and_sign(features)
         state = state if self.state_rescale == 1 else self._rescale * state
         output: tuple[Tensor, Tensor] = lstm(features, state)
         return output
+
+
+def log_and_sign(gradients: Tensor) -> Tensor:
+    """(log|g|/p, sgn g) where |g| ≥ e^−p, else (−1, e^p g), p = 10; (k, …) to (2k, …)."""
+    smallest = math.exp(-LOG_SCALE)
+    large = gradients.abs() >= smallest
+    # The logarithm of what is not used must not be −inf, whose gradient would be NaN.
+    logarithm = torch.where(large, gradients.abs(), 1).log() / LOG_SCALE
+    return torch.cat(
+        (
+            torch.where(large, logarithm, -1.0),
+            torch.where(large, gradients.sign(), gradients / smallest),
+        )
+    )
 
 
 class Warmup(NamedTuple):

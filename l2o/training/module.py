@@ -6,17 +6,18 @@ from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
-from torch import Tensor
+from torch import Tensor, distributed
 
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Iterate
 from l2o.seeding import generator
+from l2o.training.curriculum import Curriculum, best
 from l2o.training.data import ValidationSet, Window
 from l2o.training.protocol import Protocol
-from l2o.training.rewards import objective_reward
-from l2o.unroll import detached, unroll
+from l2o.training.rewards import Reward, WindowReward
+from l2o.unroll import Trajectory, detached, unroll
 
 
 class MetaTraining(LightningModule):
@@ -31,6 +32,8 @@ class MetaTraining(LightningModule):
     Args:
         optimizer: The learned optimizer, a module.
         protocol: How to train it.
+        reward: What its meta-loss is made of.
+        curriculum: Which instances count.
         seed: Seed of the run.
         config: The resolved config, stored in checkpoints so that they need nothing else.
     """
@@ -39,16 +42,22 @@ class MetaTraining(LightningModule):
         self,
         optimizer: LearnedOptimizer[Any],
         protocol: Protocol,
+        reward: Reward,
+        curriculum: Curriculum,
         seed: int,
         config: dict[str, Any],
     ) -> None:
         super().__init__()
         self.optimizer = optimizer
         self.protocol = protocol
+        self.reward = reward
+        self.curriculum = curriculum
         self.seed = seed
         self.config = config
         self._ended_at: tuple[Iterate, Any] | None = None
+        self._so_far = torch.zeros(())
         self._losses: list[Tensor] = []
+        self._counted: list[Tensor] = []
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
@@ -65,37 +74,66 @@ class MetaTraining(LightningModule):
             state=state,
             detach=self.protocol.detach,
         )
-        reward = objective_reward(
+        rewarded = self.reward(
             batch.instances, trajectory, self.protocol.detach, self.protocol.count_last_half_step
         )
         self._ended_at = detached(trajectory)
-        meta_loss = reward.mean
+        meta_loss = self._meta_loss(batch, trajectory, rewarded)
         if not meta_loss.requires_grad:
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
             # the step that its momentum makes of that.
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         self._losses.append(meta_loss.detach())
-        self._sound = reward.sound
+        self._sound = rewarded.sound
         if batch.position == self.protocol.windows - 1:
             self._log_epoch()
         return meta_loss
 
+    def _meta_loss(self, batch: Window, trajectory: Trajectory, rewarded: WindowReward) -> Tensor:
+        """The mean reward of the instances that count (paper, Eq. 37), over all processes."""
+        counted = rewarded.sound
+        share = self.curriculum.share(batch.epoch)
+        value = rewarded.value.detach()
+        self._so_far = value if batch.position == 0 else self._so_far + value
+        if share < 1:
+            measure = self.curriculum.measure(
+                batch.instances, trajectory, self.reward, rewarded, self._so_far
+            )
+            # (processes, B): ranked over all of them, each then keeps its own.
+            everyone = self._gathered(measure)
+            kept = best(everyone.flatten(), share).view_as(everyone)[self.global_rank]
+            counted = counted & kept
+        totals = self._gathered(counted.sum())
+        self._counted.append(counted.float().mean())
+        total = torch.where(counted, rewarded.value, 0).sum()
+        # Lightning averages the gradients of the processes: times their number it is the sum.
+        return total * len(totals) / totals.sum().clamp(min=1)
+
+    def _gathered(self, value: Tensor) -> Tensor:
+        """A value of every process, in a new first axis."""
+        if not (distributed.is_available() and distributed.is_initialized()):
+            return value.unsqueeze(0)
+        gathered = self.all_gather(value)
+        assert isinstance(gathered, Tensor)
+        return gathered
+
     def _log_epoch(self) -> None:
-        """Logs the mean meta-loss of the epoch's windows and the share that diverged in it."""
+        """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
         epoch = {
             "train/meta_loss": torch.stack(self._losses).mean(),
             "train/diverged": 1 - self._sound.float().mean(),
+            "train/counted": torch.stack(self._counted).mean(),
         }
-        distributed = self.trainer.world_size > 1
         self.log_dict(
             epoch,
             on_step=False,
             on_epoch=True,
             logger=False,  # `History` hands the loggers one row an epoch
-            sync_dist=distributed,
+            sync_dist=self.trainer.world_size > 1,
             batch_size=1,
         )
         self._losses.clear()
+        self._counted.clear()
 
     def validation_step(self, batch: ValidationSet, batch_idx: int) -> None:
         """Logs the validation score; the lowest is best."""
@@ -108,8 +146,8 @@ class MetaTraining(LightningModule):
             generator=generator(self.seed, "validation", "states"),
         )
         score = SCORES[validation.score](measured)
-        distributed = self.trainer.world_size > 1
-        self.log("val/score", score, logger=False, sync_dist=distributed, batch_size=1)
+        together = self.trainer.world_size > 1
+        self.log("val/score", score, logger=False, sync_dist=together, batch_size=1)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """Adam over all meta-parameters."""

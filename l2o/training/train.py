@@ -25,12 +25,15 @@ from l2o.evaluation.report import print_table, write_config, write_metrics, writ
 from l2o.evaluation.run import run_test
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
+from l2o.seeding import generator
 from l2o.settings import build
 from l2o.training.callbacks import EpochProgress, History, checkpoints
+from l2o.training.curriculum import Curriculum
 from l2o.training.data import InstanceData
 from l2o.training.loggers import build_loggers, is_first_process, upload_results
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
+from l2o.training.rewards import Reward
 from l2o.training.script import plain
 
 SMALL_BATCH = 1000
@@ -46,6 +49,8 @@ class Job:
     problem: Problem
     optimizer: LearnedOptimizer[Any]
     protocol: Protocol
+    reward: Reward
+    curriculum: Curriculum
     evaluation: EvaluationSettings
     seed: int
     directory: Path
@@ -67,14 +72,30 @@ class Job:
             protocol = Protocol.from_settings(recipe)
         except UserError as error:
             raise UserError(f"protocol.{error}") from None
+        reward = build(settings["reward"], Reward, "reward")
+        reward.check(protocol.window)
+        try:
+            curriculum = Curriculum(**settings["curriculum"])
+        except UserError as error:
+            raise UserError(f"curriculum.{error}") from None
         try:
             evaluation = EvaluationSettings(**settings["evaluation"])
         except UserError as error:
             raise UserError(f"evaluation.{error}") from None
         optimizer = build(settings["variant"], LearnedOptimizer, "variant")
+        _check_fit(optimizer, problem)
         _check_accelerator(settings["strategy"]["accelerator"])
         directory = Path(settings["run_dir"])
-        return cls(settings, problem, optimizer, protocol, evaluation, seed, directory)
+        return cls(
+            settings, problem, optimizer, protocol, reward, curriculum, evaluation, seed, directory
+        )
+
+    @property
+    def module(self) -> MetaTraining:
+        """What Lightning trains."""
+        return MetaTraining(
+            self.optimizer, self.protocol, self.reward, self.curriculum, self.seed, self.settings
+        )
 
     @property
     def title(self) -> str:
@@ -142,7 +163,7 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
     except (MisconfigurationException, ValueError, TypeError) as error:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
-    module = MetaTraining(job.optimizer, protocol, job.seed, job.settings)
+    module = job.module
     rows = protocol.instances * max(job.problem.m, job.problem.n)
     with _threads(rows):
         trainer.fit(module, datamodule=InstanceData(job.problem, protocol, job.seed))
@@ -164,6 +185,15 @@ def _threads(rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:
+    """Raises UserError if the optimizer cannot be applied to the problem."""
+    source = generator(0, "check")
+    try:
+        optimizer.init(problem.sample(1, source), problem.sample_start(1, source))
+    except UserError as error:
+        raise UserError(f"variant.{error}") from None
 
 
 def _check_accelerator(accelerator: str) -> None:

@@ -1,11 +1,14 @@
 """Twin-L2O: Eq. 2 and the released code's tricks against hand-written half-steps."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
 
 from l2o import Iterate, UserError, unroll
 from l2o.optimizers import TwinL2O, map_state
+from l2o.optimizers.twin import log_and_sign
 from l2o.problems import MatrixGame, Problem, Seesaw
 from l2o.seeding import generator
 from tests.helpers import PROBLEMS, double_batch, small_twin
@@ -133,6 +136,68 @@ def test_map_state_reaches_every_tensor() -> None:
     map_state(lambda t: seen.append(t) or t, state)
     assert len(seen) == 3
     assert all(len(tensor) == 2 for tensor in seen), "the batch axis comes first"
+
+
+def test_shared_weights_are_one_lstm() -> None:
+    twin = small_twin(share_weights=True)
+    assert twin.minimizer is twin.maximizer
+    assert len(list(twin.parameters())) == len(list(twin.minimizer.parameters()))
+    again = small_twin(share_weights=True, seed=7)
+    again.load_state_dict(twin.state_dict())
+    instances, start = double_batch(Seesaw(), 3)
+    torch.testing.assert_close(
+        unroll(twin, instances, start, 4).last, unroll(again, instances, start, 4).last
+    )
+
+
+def test_a_shared_hidden_state_goes_back_and_forth() -> None:
+    """LSTM-Max starts from what LSTM-Min has left, and LSTM-Min from what LSTM-Max has left."""
+    twin = small_twin(share_hidden=True)
+    instances, (x, y) = double_batch(Seesaw(), 3)
+    memory = twin.init(instances, Iterate(x, y)).minimizer
+    for _ in range(3):
+        grad_x, grad_y = instances.gradients(x, y)
+        update, memory = twin.minimizer(torch.stack((grad_x, grad_y)), memory)
+        x = x + update
+        grad_x, grad_y = instances.gradients(x, y)
+        update, memory = twin.maximizer(torch.stack((grad_y, grad_x)), memory)
+        y = y + update
+    start = double_batch(Seesaw(), 3)[1]
+    torch.testing.assert_close(unroll(twin, instances, start, 3).last, Iterate(x, y))
+
+
+def test_a_shared_hidden_state_needs_as_many_coordinates_of_both() -> None:
+    instances, start = double_batch(MatrixGame(m=3, n=2), 2)
+    with pytest.raises(UserError, match=r"share_hidden: expected as many .* got 3 and 2"):
+        small_twin(share_hidden=True).init(instances, start)
+    square, start = double_batch(MatrixGame(m=2, n=2), 2)
+    assert unroll(small_twin(share_hidden=True), square, start, 3).x.isfinite().all()
+
+
+def test_own_gradient_only_never_sees_the_other() -> None:
+    twin = small_twin(inputs="own")
+    instances, start = double_batch(MatrixGame(m=3, n=2), 2)
+    moved, _ = twin.step(instances, start, twin.init(instances, start))
+    grad_x, _ = instances.gradients(*start)
+    update, _ = twin.minimizer(grad_x.unsqueeze(0), twin.init(instances, start).minimizer)
+    torch.testing.assert_close(moved.x, start.x + update)
+    assert twin.oracle_calls(instances).iteration == 1
+
+
+def test_logarithm_and_sign_by_hand() -> None:
+    """(log|g|/10, sgn g) from e^−10 on, (−1, e^10 g) below; zero stays (−1, 0)."""
+    gradients = torch.tensor([[math.e, -1.0, 0.0, math.exp(-11)]]).double()
+    expected = [[0.1, 0.0, -1.0, -1.0], [1.0, -1.0, 0.0, math.exp(-1)]]
+    torch.testing.assert_close(log_and_sign(gradients), torch.tensor(expected).double())
+    gradients.requires_grad_()
+    log_and_sign(gradients).sum().backward()
+    assert gradients.grad.isfinite().all()
+
+
+def test_logarithmic_inputs_are_continuous() -> None:
+    edge = math.exp(-10)
+    close = log_and_sign(torch.tensor([[edge * (1 - 1e-9), edge * (1 + 1e-9)]]).double())
+    torch.testing.assert_close(close[:, 0], close[:, 1], rtol=0, atol=1e-8)
 
 
 def test_seed_makes_the_weights_and_leaves_the_global_generator_alone() -> None:

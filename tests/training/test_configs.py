@@ -47,6 +47,9 @@ def test_the_groups_are_those_of_the_readme() -> None:
         "logger",
         "methods",
         "experiment",
+        "reward",
+        "curriculum",
+        "safeguard",
     }
     readme = (CONFIGS.parent / "README.md").read_text()
     for group in groups:
@@ -74,6 +77,15 @@ def test_a_custom_problem_trains(tmp_path: Path) -> None:
 @pytest.mark.parametrize("variant", _choices("variant"))
 def test_every_protocol_trains_every_variant(tmp_path: Path, protocol: str, variant: str) -> None:
     train(composed(tmp_path, f"protocol={protocol}", f"variant={variant}"))
+
+
+@pytest.mark.parametrize("reward", _choices("reward"))
+@pytest.mark.parametrize("curriculum", _choices("curriculum"))
+def test_every_reward_trains_with_every_curriculum(
+    tmp_path: Path, reward: str, curriculum: str
+) -> None:
+    metrics = train(composed(tmp_path, f"reward={reward}", f"curriculum={curriculum}"))
+    assert metrics["val/score"] >= 0
 
 
 @pytest.mark.parametrize("strategy", ["auto", "cpu"])
@@ -120,6 +132,13 @@ def test_every_strategy_is_one_for_the_trainer(tmp_path: Path) -> None:
         ("protocol.validation.every=0", r"protocol\.validation\.every: expected a whole"),
         ("protocol.count_last_half_step=maybe", r"count_last_half_step: expected true or false"),
         ("protocol.tricks.state_std=-1", r"variant\.state_std: expected a finite number"),
+        ("reward.weights=[1,2,3]", r"reward\.weights: expected 2 numbers, .* got 3"),
+        ("reward.weights=[1,-1]", r"reward\.weights: expected a finite number of at least 0"),
+        ("reward._target_=l2o.problems.Saddle", r"reward\._target_: expected a Reward"),
+        ("curriculum.start=2", r"curriculum\.start: expected a finite number"),
+        ("curriculum.rank_by=x", r"curriculum\.rank_by: expected one of gradient, loss"),
+        ("variant.inputs=none", r"variant\.inputs: expected one of both, own"),
+        ("variant.share_weights=1", r"variant\.share_weights: expected true or false"),
         ("variant.hidden_size=0", r"variant\.hidden_size: expected a whole number"),
         ("problem.a=[1,0]", r"problem\.a: the range \[1, 0\] is reversed"),
         ("problem.a=[0,inf]", r"problem\.a: expected a range"),
@@ -132,6 +151,12 @@ def test_bad_settings_are_refused_by_name(tmp_path: Path, override: str, words: 
     with pytest.raises(UserError, match=words) as refusal:
         Job.from_config(composed(tmp_path, override))
     assert "\n" not in str(refusal.value)
+
+
+def test_what_cannot_be_applied_to_the_problem_is_refused(tmp_path: Path) -> None:
+    overrides = ["variant=twin_shared_hidden", "problem=matrix_game", "problem.m=3"]
+    with pytest.raises(UserError, match=r"variant\.share_hidden: expected as many coordinates"):
+        Job.from_config(composed(tmp_path, *overrides))
 
 
 def test_release_and_paper_are_what_they_are_said_to_be(tmp_path: Path) -> None:

@@ -11,7 +11,6 @@ import torch
 import l2o
 from l2o.evaluation.run import evaluate
 from l2o.training.data import InstanceData
-from l2o.training.module import MetaTraining
 from l2o.training.train import Job, train
 from tests.training.test_configs import composed
 
@@ -114,7 +113,7 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     data = InstanceData(job.problem, job.protocol, job.seed)
     data.setup("fit")
     window = next(iter(data.train_dataloader()))
-    module = MetaTraining(twin, job.protocol, job.seed, {})
+    module = job.module
     module._log_epoch = lambda: None  # type: ignore[method-assign]
     module.training_step(window, 0).backward()
     rate = job.protocol.learning_rate
@@ -134,7 +133,7 @@ def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_pat
     job = Job.from_config(composed(tmp_path, "protocol.tricks.warmup_iterations=2"))
     data = InstanceData(job.problem, job.protocol, job.seed)
     data.setup("fit")
-    module = MetaTraining(job.optimizer, job.protocol, job.seed, {})
+    module = job.module
     module._log_epoch = lambda: None  # type: ignore[method-assign]
     first, second = data.train_dataloader()
     module.training_step(first, 0).backward()
