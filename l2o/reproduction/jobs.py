@@ -1,0 +1,126 @@
+"""Jobs: which runs a target is made of, where each leaves its results, and running them."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l2o import checks
+from l2o.errors import UserError
+
+ROOT = Path(__file__).resolve().parents[2]
+"""Of the project: where the scripts are."""
+SCRIPTS = ("train", "compare", "evaluate")
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a script.
+
+    Attributes:
+        script: `train`, `compare` or `evaluate`.
+        settings: Its overrides.
+        directory: Where it leaves its results; finished once `metrics.json` is in it.
+    """
+
+    script: str
+    settings: dict[str, Any]
+    directory: Path
+
+    @property
+    def finished(self) -> bool:
+        """Whether its results are there."""
+        return (self.directory / "metrics.json").is_file()
+
+    @property
+    def metrics(self) -> dict[str, float | None]:
+        """Its results; null where a number was not finite."""
+        metrics: dict[str, float | None] = json.loads((self.directory / "metrics.json").read_text())
+        return metrics
+
+    def run(self) -> bool:
+        """Runs it in a process of its own, on one thread; returns whether it finished.
+
+        What an interrupted run has left is removed first. Its output goes to `log.txt`.
+        """
+        shutil.rmtree(self.directory, ignore_errors=True)
+        self.directory.mkdir(parents=True)
+        overrides = [f"{key}={_text(value)}" for key, value in self.settings.items()]
+        command = [
+            sys.executable,
+            str(ROOT / "scripts" / f"{self.script}.py"),
+            *overrides,
+            f"hydra.run.dir='{self.directory}'",
+        ]
+        with (self.directory / "log.txt").open("w") as log:
+            environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
+        return done.returncode == 0 and self.finished
+
+
+def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> list[Job]:
+    """All jobs of a target.
+
+    Args:
+        name: Of the target.
+        sweeps: For each, `script` and `sweep`, the values of every setting.
+        directory: Of the reproduction.
+
+    Raises:
+        UserError: If a sweep cannot be read.
+    """
+    jobs = []
+    for sweep in sweeps:
+        script = checks.choice(f"targets.{name}.script", sweep.get("script"), SCRIPTS)
+        values = sweep.get("sweep")
+        if not isinstance(values, Mapping) or not all(isinstance(v, list) for v in values.values()):
+            raise UserError(f"targets.{name}.sweep: expected a list of values for each setting")
+        for combination in itertools.product(*values.values()):
+            settings = dict(zip(values, combination, strict=True))
+            # Only what differs within the sweep names the directory.
+            parts = [f"{key}={_text(settings[key])}" for key in values if len(values[key]) > 1]
+            where = directory / name / script / (",".join(parts) or "only")
+            jobs.append(Job(script, settings, where))
+    return jobs
+
+
+def run_all(jobs: Sequence[Job], workers: int, on_end: Callable[[Job], object]) -> list[Job]:
+    """Runs jobs, several at a time; one that fails does not end the others.
+
+    Args:
+        jobs: Those to run.
+        workers: How many at a time.
+        on_end: Called with each as it ends.
+
+    Returns:
+        Those that failed.
+    """
+    failed = []
+    with ThreadPoolExecutor(workers) as pool:
+        running = {pool.submit(job.run): job for job in jobs}
+        try:
+            for ended in as_completed(running):
+                if not ended.result():
+                    failed.append(running[ended])
+                on_end(running[ended])
+        except BaseException:
+            # Interrupted: what has not begun is not begun.
+            pool.shutdown(cancel_futures=True)
+            raise
+    return failed
+
+
+def _text(value: Any) -> str:
+    """A value as Hydra reads it."""
+    if isinstance(value, list):
+        return "[" + ",".join(map(_text, value)) + "]"
+    return str(value)

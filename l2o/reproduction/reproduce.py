@@ -1,0 +1,54 @@
+"""Reproduces a target of the config: runs what is not finished, then writes the report."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from l2o import checks
+from l2o.evaluation.progress import ProgressLine
+from l2o.reproduction.jobs import Job, jobs_of, run_all
+from l2o.reproduction.report import write_report
+
+
+def reproduce(config: Mapping[str, Any]) -> int:
+    """Runs the jobs of one target, or of all, and reports every target that is finished.
+
+    Args:
+        config: A composed config of `conf/reproduce.yaml`, as plain data.
+
+    Returns:
+        How many jobs failed.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    targets = config["targets"]
+    chosen = checks.choice("target", config["target"], [*targets, "all"])
+    workers = checks.count("workers", config["workers"] or os.cpu_count() or 1)
+    directory = Path(config["directory"]).resolve()
+    jobs = {name: jobs_of(name, sweeps, directory) for name, sweeps in targets.items()}
+    wanted = [job for name in jobs if chosen in (name, "all") for job in jobs[name]]
+    waiting = [job for job in wanted if not job.finished]
+
+    with ProgressLine(f"reproducing {chosen}", len(wanted), "jobs") as line:
+        if len(waiting) < len(wanted):
+            line.note("finished before")
+            line.advance(len(wanted) - len(waiting))
+
+        def ended(job: Job) -> None:
+            line.note(f"{job.directory.parent.parent.name}: {job.directory.name}")
+            line.advance()
+
+        failed = run_all(waiting, workers, ended)
+    console = Console()
+    for job in failed:
+        console.print(f"failed: see {job.directory / 'log.txt'}", soft_wrap=True, highlight=False)
+    report = Path(config["report"])
+    write_report(jobs, report)
+    console.print(f"report in {report}.md", soft_wrap=True, highlight=False)
+    return len(failed)
