@@ -22,6 +22,7 @@ from l2o.evaluation.comparison_report import (
 from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
 from l2o.evaluation.progress import ProgressLine
 from l2o.evaluation.report import write_config, write_metrics, write_versions
+from l2o.evaluation.run import safeguarded
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
@@ -53,7 +54,8 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     methods = config["methods"]
     only = list(methods) if config["only"] is None else named_list("only", config["only"])
     learned = _learned(named_list("checkpoints", config["checkpoints"]), config["trust_classes"])
-    optimizers = {**hand_designed(methods, only), **learned}
+    guarded = safeguarded(learned, config["safeguard"])
+    optimizers = {**hand_designed(methods, only), **learned, **guarded}
     if not optimizers:
         raise UserError("only: expected at least one method or checkpoint, got none")
     sizes = {name: _size(name, config) for name in ("validation", "evaluation")}

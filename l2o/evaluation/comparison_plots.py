@@ -38,14 +38,16 @@ def plot_comparison(
     figure = Figure(figsize=(14, 5), layout="constrained")
     panels: Any = figure.subplots(1, 3, sharey=True)
     colors = colormaps["tab10"].colors  # type: ignore[attr-defined]
+    learned = [result.name for result in results if result.learned]
     for place, result in enumerate(results):
         calls = result.calls
         steps = torch.arange(result.medians.shape[1], dtype=torch.double)
         if axis == "oracle_calls":
             steps = calls.start + calls.iteration * steps
+        turn = learned.index(result.name) if result.learned else place // len(colors)
         style = {
             "color": "black" if result.learned else colors[place % len(colors)],
-            "linestyle": STYLES[place // len(colors) % len(STYLES)],
+            "linestyle": STYLES[turn % len(STYLES)],
             "linewidth": 2.4 if result.learned else 1.2,
         }
         for panel, median in zip(panels, result.medians.clamp(min=FLOOR), strict=True):

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from l2o.evaluation.comparison_plots import plot_comparison
 from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
+from l2o.evaluation.report import SHARES
 from l2o.evaluation.tuning import Score, Tuning
 from l2o.optimizers import OracleCalls
 
@@ -25,7 +26,7 @@ TOLD = (50, 100, 200, 500, 1000)
 """The iterations at which distances are told."""
 THRESHOLDS = (1e-2, 1e-4, 1e-6)
 """The distances to which oracle calls are told."""
-SHOWN = ("sr1", "sr2", "diverged", *(f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS))
+SHOWN = (*SHARES, *(f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS))
 
 
 class Result(NamedTuple):
@@ -67,6 +68,7 @@ class Result(NamedTuple):
             numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
         numbers["calls_per_iteration"] = calls.iteration
         numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
+        numbers |= {key: summary[key] for key in measured.counts}
         return cls(name, learned, calls, tuning, quantity, medians, numbers)
 
     @property
@@ -98,7 +100,8 @@ def write_comparison(
     ranked = _ranked(results)
     rows = [{"optimizer": r.name, "settings": r.settings, **r.numbers} for r in ranked]
     with (directory / "table.csv").open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]) if rows else ["optimizer"])
+        headings = ["optimizer", "settings", *_columns(ranked)]
+        writer = csv.DictWriter(file, fieldnames=headings)
         writer.writeheader()
         writer.writerows(rows)
     (directory / "table.md").write_text(_markdown(ranked, refused, title))
@@ -122,13 +125,14 @@ def print_comparison(
 ) -> None:
     """Prints the table, best first, and where the results were written."""
     ranked = _ranked(results)
-    shown = [key for key in SHOWN if ranked and key in ranked[0].numbers]
+    columns = _columns(ranked)
+    shown = [key for key in SHOWN if key in columns]
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("optimizer", no_wrap=True)
     for key in shown:
         table.add_column(key.replace("calls_to_1e-0", "to 1e-"), justify="right", no_wrap=True)
     for r in ranked:
-        cells = [_cell(key, r.numbers[key]) for key in shown]
+        cells = [_cell(key, r.numbers.get(key)) for key in shown]
         table.add_row(r.name, *cells, style="bold" if r.learned else None)
     console = Console()
     console.print(table)
@@ -149,8 +153,14 @@ def _ranked(results: Iterable[Result]) -> list[Result]:
     return sorted(results, key=rank)
 
 
+def _columns(results: Iterable[Result]) -> list[str]:
+    """Every number that some optimizer has; not all have counts of their own."""
+    return list(dict.fromkeys(key for result in results for key in result.numbers))
+
+
 def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) -> str:
-    headings = ["optimizer", "settings", *(ranked[0].numbers if ranked else [])]
+    columns = _columns(ranked)
+    headings = ["optimizer", "settings", *columns]
     lines = [
         f"# {title}",
         "",
@@ -158,7 +168,7 @@ def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) 
         "|---|---|" + "---:|" * (len(headings) - 2),
     ]
     for r in ranked:
-        cells = [_cell(key, value) for key, value in r.numbers.items()]
+        cells = [_cell(key, r.numbers.get(key)) for key in columns]
         lines.append(f"| {r.name} | {r.settings} | " + " | ".join(cells) + " |")
     lines += ["", "Medians over the trajectories; —: not reached by half of them.", ""]
     if any("*" in r.settings for r in ranked):
@@ -167,10 +177,12 @@ def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) 
     return "\n".join(lines).rstrip() + "\n"
 
 
-def _cell(key: str, value: float) -> str:
+def _cell(key: str, value: float | None) -> str:
+    if value is None:
+        return ""
     if not math.isfinite(value):
         return "—"
-    if key in ("sr1", "sr2", "diverged"):
+    if key in SHARES:
         return f"{value:.2%}"
     if key.startswith("calls"):
         return f"{value:g}"

@@ -91,7 +91,8 @@ def measure(
         on_chunk: Called now and then with the iterations done since, to show progress.
 
     Returns:
-        The distances of all T + 1 iterates, and which trajectories diverged.
+        The distances of all T + 1 iterates, which trajectories diverged, and what the optimizer
+        itself counted.
     """
     state = optimizer.init(instances, start, generator)
     iterate, lost = start, diverged(*start)
@@ -106,7 +107,8 @@ def measure(
         on_chunk(length)
     quantity = "distance" if instances.problem.has_solutions else "gradient_norm"
     x, y = torch.cat(values, dim=1).cpu()
-    return Measurements(x, y, lost.cpu(), quantity)
+    counts = {name: values.cpu() for name, values in optimizer.counts(state).items()}
+    return Measurements(x, y, lost.cpu(), quantity, counts)
 
 
 def distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:

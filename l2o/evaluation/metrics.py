@@ -6,7 +6,8 @@ Axes: T iterations, B trajectories.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import NamedTuple
 
 import torch
@@ -35,6 +36,8 @@ class Measurements(NamedTuple):
     """(B,)"""
     quantity: str
     """`distance` or `gradient_norm`."""
+    counts: Mapping[str, Tensor] = MappingProxyType({})
+    """What the optimizer itself has to tell, see `Optimizer.counts`, (B,) each."""
 
     @property
     def joint(self) -> Tensor:
@@ -60,7 +63,8 @@ def summarize(measured: Measurements) -> dict[str, float]:
 
     Returns:
         `<quantity>_median` and `<quantity>_mean` of the last iterates, `diverged` as a share
-        of the trajectories and, where solutions are known, `sr1` and `sr2` as shares.
+        of the trajectories, the means of the optimizer's own counts and, where solutions are
+        known, `sr1` and `sr2` as shares.
     """
     last = measured.joint[-1].double()
     metrics = {}
@@ -70,7 +74,8 @@ def summarize(measured: Measurements) -> dict[str, float]:
     metrics[f"{measured.quantity}_median"] = last.median().item()
     metrics[f"{measured.quantity}_mean"] = last.mean().item()
     metrics["diverged"] = measured.diverged.double().mean().item()
-    return metrics
+    counts = {name: values.double().mean().item() for name, values in measured.counts.items()}
+    return {**metrics, **counts}
 
 
 def settling_iteration(measured: Measurements, threshold: float) -> Tensor:

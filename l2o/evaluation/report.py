@@ -28,8 +28,9 @@ MEANINGS = {
     "gradient_norm_median": "median gradient norm, last iterate",
     "gradient_norm_mean": "mean gradient norm, last iterate",
     "diverged": "diverged",
+    "fallback": "fallback, share of the proposals",
 }
-SHARES = ("sr1", "sr2", "diverged")
+SHARES = ("sr1", "sr2", "diverged", "fallback")
 
 
 def write_metrics(metrics: Mapping[str, float], directory: Path) -> None:

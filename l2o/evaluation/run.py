@@ -53,16 +53,46 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     except UserError as error:
         raise UserError(f"evaluation.{error}") from None
 
+    plain: dict[str, Optimizer[Any]] = {type(learned.optimizer).__name__: learned.optimizer}
+    ((name, optimizer),) = (safeguarded(plain, config.get("safeguard")) or plain).items()
+
     directory = Path(config["run_dir"])
     directory.mkdir(parents=True, exist_ok=True)
     used = {**config, "problem": settings, "evaluation": size, "seed": seed}
     write_config(used, directory)
     write_versions(directory)
-    title = f"{type(learned.optimizer).__name__} on {type(problem).__name__}, seed {seed}"
-    metrics = run_test(learned.optimizer, problem, evaluation, seed, directory, title)
+    title = f"{name} on {type(problem).__name__}, seed {seed}"
+    metrics = run_test(optimizer, problem, evaluation, seed, directory, title)
     write_metrics(metrics, directory)
     print_table(metrics, title, directory)
     return metrics
+
+
+def safeguarded(
+    optimizers: Mapping[str, Optimizer[Any]], settings: Mapping[str, Any] | None
+) -> dict[str, Optimizer[Any]]:
+    """Each optimizer inside the safeguard of the settings, named `<name>+halpern`.
+
+    Returns:
+        The wrapped optimizers; none if the settings name no safeguard.
+
+    Raises:
+        UserError: If a setting is unknown or not allowed, or there is nothing to wrap.
+    """
+    if not settings or settings[TARGET] is None:
+        return {}
+    if not optimizers:
+        raise UserError("safeguard: expected a checkpoint to guard, as in checkpoints=[PATH]")
+    wrapped = {
+        name: build({**settings, "optimizer": optimizer}, Optimizer, "safeguard")
+        for name, optimizer in optimizers.items()
+    }
+    return {f"{name}+{_label(guard)}": guard for name, guard in wrapped.items()}
+
+
+def _label(guard: Optimizer[Any]) -> str:
+    """What a safeguard adds to a name: `halpern` for a `HalpernSafeguard`."""
+    return type(guard).__name__.removesuffix("Safeguard").lower()
 
 
 def run_test(

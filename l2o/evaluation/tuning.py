@@ -23,6 +23,8 @@ from l2o.unroll import unroll
 
 ROWS = 20_000
 """Rows of one unroll at most: beyond, they no longer fit the processor's cache."""
+NUMBERS = 4_000_000
+"""Numbers in θ of one unroll at most, which is what limits games with large matrices."""
 CHUNK = 50
 """Iterations between two looks at which rows have diverged, and need no more work."""
 EXTENSION, ROUNDS = 4, 4
@@ -113,7 +115,7 @@ def score_points(
     start: Iterate,
     iterations: int,
 ) -> dict[Point, Score]:
-    """The score of each point; as many points at once as `ROWS` allows.
+    """The score of each point; as many points at once as `ROWS` and `NUMBERS` allow.
 
     Args:
         method: The method.
@@ -124,7 +126,8 @@ def score_points(
         iterations: Length of a trajectory.
     """
     count = len(instances)
-    together = max(1, ROWS // count)
+    numbers = sum(value.numel() for value in instances.theta.values())
+    together = max(1, min(ROWS // count, NUMBERS // max(1, numbers)))
     scores: dict[Point, Score] = {}
     for first in range(0, len(points), together):
         batch = points[first : first + together]

@@ -1,6 +1,16 @@
 """Optimizers: update rules with one interface, `init` a state and `step` an iterate."""
 
 from l2o.optimizers.base import LearnedOptimizer, Optimizer, OracleCalls, map_state
+from l2o.optimizers.safeguard import HalpernSafeguard, SafeguardState
 from l2o.optimizers.twin import TwinL2O, TwinState
 
-__all__ = ["LearnedOptimizer", "Optimizer", "OracleCalls", "TwinL2O", "TwinState", "map_state"]
+__all__ = [
+    "HalpernSafeguard",
+    "LearnedOptimizer",
+    "Optimizer",
+    "OracleCalls",
+    "SafeguardState",
+    "TwinL2O",
+    "TwinState",
+    "map_state",
+]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -70,13 +70,33 @@ class Optimizer(ABC, Generic[State]):
     def oracle_calls(self, instances: Instances) -> OracleCalls:
         """What `init` and each `step` ask of these instances."""
 
+    def counts(self, state: State) -> dict[str, Tensor]:
+        """Numbers of each instance's run so far that are worth recording, by name, (B,) each."""
+        return {}
+
 
 class LearnedOptimizer(Optimizer[State], nn.Module):
     """An optimizer whose update rule has weights, the meta-parameters."""
 
 
-def map_state(function: Callable[[Tensor], Tensor], state: Any) -> Any:
-    """The same state with `function` applied to every tensor in it."""
+def map_state(function: Callable[..., Tensor], state: Any, *others: Any) -> Any:
+    """The same state with `function` applied to every tensor in it.
+
+    Args:
+        function: Takes a tensor, and that of each other state in the same place.
+        state: The state.
+        others: States of the same optimizer.
+    """
     if isinstance(state, Tensor):
-        return function(state)
-    return type(state)(*(map_state(function, part) for part in state))
+        return function(state, *others)
+    places = zip(state, *others, strict=True)
+    return type(state)(*(map_state(function, *parts) for parts in places))
+
+
+def tensors(state: Any) -> Iterator[Tensor]:
+    """Every tensor in a state."""
+    if isinstance(state, Tensor):
+        yield state
+    else:
+        for part in state:
+            yield from tensors(part)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -30,11 +31,13 @@ class Job:
         script: `train`, `compare` or `evaluate`.
         settings: Its overrides.
         directory: Where it leaves its results; finished once `metrics.json` is in it.
+        phase: The place of its sweep in the target; it may need results of those before.
     """
 
     script: str
     settings: dict[str, Any]
     directory: Path
+    phase: int = 0
 
     @property
     def finished(self) -> bool:
@@ -79,7 +82,7 @@ def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> 
         UserError: If a sweep cannot be read.
     """
     jobs = []
-    for sweep in sweeps:
+    for phase, sweep in enumerate(sweeps):
         script = checks.choice(f"targets.{name}.script", sweep.get("script"), SCRIPTS)
         values = sweep.get("sweep")
         if not isinstance(values, Mapping) or not all(isinstance(v, list) for v in values.values()):
@@ -88,8 +91,8 @@ def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> 
             settings = dict(zip(values, combination, strict=True))
             # Only what differs within the sweep names the directory.
             parts = [f"{key}={_text(settings[key])}" for key in values if len(values[key]) > 1]
-            where = directory / name / script / (",".join(parts) or "only")
-            jobs.append(Job(script, settings, where))
+            where = directory / name / f"{phase}_{script}" / (",".join(parts) or "only")
+            jobs.append(Job(script, settings, where, phase))
     return jobs
 
 
@@ -123,4 +126,6 @@ def _text(value: Any) -> str:
     """A value as Hydra reads it."""
     if isinstance(value, list):
         return "[" + ",".join(map(_text, value)) + "]"
-    return str(value)
+    text = str(value)
+    # What could be read as syntax, a path with an equals sign for instance, is quoted.
+    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"

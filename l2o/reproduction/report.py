@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from l2o.reproduction.comparisons import figure2, figure3
 from l2o.reproduction.jobs import Job
 from l2o.reproduction.table1 import table1
 
@@ -122,6 +123,8 @@ def _table(heading: str, groups: Iterable[Group]) -> list[str]:
 
 SECTIONS: dict[str, Callable[[Sequence[Job], Path], str]] = {
     "figure1": figure1,
+    "figure2": figure2,
+    "figure3": figure3,
     "table1": table1,
     "a6": appendix_a6,
 }

@@ -44,7 +44,9 @@ def reproduce(config: Mapping[str, Any]) -> int:
             line.note(f"{job.directory.parent.parent.name}: {job.directory.name}")
             line.advance()
 
-        failed = run_all(waiting, workers, ended)
+        failed = []
+        for phase in sorted({job.phase for job in waiting}):
+            failed += run_all([job for job in waiting if job.phase == phase], workers, ended)
     console = Console()
     for job in failed:
         console.print(f"failed: see {job.directory / 'log.txt'}", soft_wrap=True, highlight=False)

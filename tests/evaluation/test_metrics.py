@@ -124,6 +124,19 @@ def test_without_solutions_gradient_norms_are_measured() -> None:
     assert "sr1" not in metrics
 
 
+def test_what_the_optimizer_counts_is_recorded_and_averaged() -> None:
+    class Counting(Scripted):
+        def counts(self, state: Tensor) -> dict[str, Tensor]:
+            return {"steps": state * self.factors.squeeze(1)}
+
+    instances = Saddle().sample(2, generator(0))
+    start = Iterate(torch.ones(2, 1), torch.ones(2, 1))
+    measured = measure(Counting([0.5, 1.0]), instances, start, 30)
+    assert measured.counts["steps"].tolist() == [15, 30]
+    assert summarize(measured)["steps"] == 22.5
+    assert measure(Scripted([0.5, 1.0]), instances, start, 30).counts == {}
+
+
 def test_test_set_repeats_instances_over_fresh_starts() -> None:
     problem = Saddle(m=2)
     instances, start = sample_set(problem, EvaluationSettings(3, 4, 10), 5, "test")

@@ -22,7 +22,7 @@ def test_a_sweep_is_every_combination() -> None:
     jobs = jobs_of("figure", [SWEEP], Path("/out"))
     assert [job.settings["seed"] for job in jobs] == [0, 0, 1, 1]
     assert all(job.settings["problem"] == "saddle" for job in jobs)
-    assert jobs[1].directory == Path("/out/figure/train/seed=0,variant=b")
+    assert jobs[1].directory == Path("/out/figure/0_train/seed=0,variant=b")
     assert len({job.directory for job in jobs}) == 4
 
 
@@ -61,6 +61,18 @@ def test_one_that_fails_does_not_end_the_others(tmp_path: Path) -> None:
     assert good.finished
     assert not bad.finished
     assert "problem: expected one of" in (bad.directory / "log.txt").read_text()
+
+
+def test_a_comparison_finds_the_checkpoint_of_the_phase_before(tmp_path: Path) -> None:
+    """By a path with an equals sign, which Hydra would take for syntax."""
+    trained = small(tmp_path / "variant=twin")
+    assert trained.run()
+    path = str(trained.directory / "checkpoints" / "best.ckpt")
+    size = {"evaluation.instances": 2, "evaluation.starts": 1, "evaluation.iterations": 5}
+    settings = {**size, "checkpoints": [path], "only": []}
+    compared = Job("compare", settings, tmp_path / "compared", phase=1)
+    assert compared.run(), (compared.directory / "log.txt").read_text()
+    assert "TwinL2O_seed0/sr1" in compared.metrics
 
 
 def test_metrics_are_read_as_written(tmp_path: Path) -> None:

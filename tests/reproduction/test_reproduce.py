@@ -28,6 +28,16 @@ def finished(directory: Path) -> dict[str, list[Job]]:
     jobs = {name: jobs_of(name, sweeps, directory) for name, sweeps in targets.items()}
     for job in (job for group in jobs.values() for job in group):
         job.directory.mkdir(parents=True)
+        if job.script == "compare":
+            (job.directory / "metrics.json").write_text("{}")
+            (job.directory / "table.csv").write_text(
+                "optimizer,settings,distance_1000,sr1,sr2,diverged,calls_to_1e-06\n"
+                "ogda,step_size=0.1*,1e-30,1.0,1.0,0.0,65\n"
+                "TwinL2O_seed0,learned,6e-05,0.995,1.0,0.0,inf\n"
+            )
+            (job.directory / "plots").mkdir()
+            (job.directory / "plots" / "iterations.png").touch()
+            continue
         success = 0.5 + 0.125 * int(job.settings["seed"])
         metrics = {"test/sr1": success, "test/sr2": 1.0, "test/diverged": 0.0}
         metrics |= {"test/distance_median": None if job.settings["seed"] == 1 else 1e-3}
@@ -51,7 +61,7 @@ def test_every_training_job_is_one_that_can_run() -> None:
                     settings = compose("train", [*overrides, "run_dir=/out"])
                 TrainingJob.from_config(settings)
                 seen += 1
-    assert seen >= 4 + 14 + 4
+    assert seen == 4 + 3 + 1 + 14 + 4
 
 
 def test_the_report_tells_what_was_found(tmp_path: Path) -> None:
@@ -64,7 +74,11 @@ def test_the_report_tells_what_was_found(tmp_path: Path) -> None:
     assert "| `twin_shared_both` | 62.5 (50–75) | 100.0 (100–100) | 0.0 (0–0) |" in text
     assert "1.0e-03, inf, 1.0e-03" in text
     assert "no other variant reaches a higher SR1: holds" in text
-    assert (tmp_path / "docs" / "results" / "table1.png").is_file()
+    assert "| TwinL2O_seed0 | learned | 6.0e-05 | 99.5 % | 100.0 % | 0.0 % | — |" in text
+    assert "has the SR1 99.5 %; of the 1 others 1 end closer to a solution" in text
+    for plot in ("table1", "figure2_matrix_game", "figure3_unseen"):
+        assert (tmp_path / "docs" / "results" / f"{plot}.png").is_file()
+        assert f"](results/{plot}.png)" in text
 
 
 def test_a_target_that_is_not_finished_is_said_to_be(tmp_path: Path) -> None:
@@ -98,7 +112,10 @@ def test_finished_jobs_are_not_run_again(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("override", "words"),
     [
-        ("target=table2", "target: expected one of figure1, table1, a6, all, got 'table2'"),
+        (
+            "target=table2",
+            "target: expected one of figure1, figure2, figure3, table1, a6, all, got 'table2'",
+        ),
         ("workers=-1", "workers: expected a whole number of at least 1, got -1"),
     ],
 )

@@ -1,0 +1,112 @@
+"""Figures 2 and 3 of the paper: comparisons with tuned methods, and the safeguard."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from l2o.reproduction.jobs import Job
+
+Row = Mapping[str, str]
+COLUMNS = {
+    "optimizer": "optimizer",
+    "settings": "settings",
+    "distance_100": "at 100",
+    "distance_1000": "at 1000",
+    "sr1": "SR1",
+    "sr2": "SR2",
+    "diverged": "diverged",
+    "fallback": "fallback",
+    "calls_to_1e-06": "calls to 1e-6",
+}
+"""Of a comparison's table, what the report shows, and under which heading."""
+
+
+def figure2(jobs: Sequence[Job], path: Path) -> str:
+    """Twin-L2O against tuned methods on three problems."""
+    claims = {
+        "figure2_seesaw": (
+            "Seesaw",
+            "Paper: Twin-L2O largely outperforms all tuned methods, by a magnitude in precision.",
+        ),
+        "figure2_rotated_saddle": (
+            "Rotated saddle",
+            "Paper: no superiority; OMD has the best speed and solutions.",
+        ),
+        "figure2_matrix_game": (
+            "Matrix game",
+            "Paper: Twin-L2O is faster and more precise than the tuned methods.",
+        ),
+    }
+    lines = ["## Figure 2: Twin-L2O and tuned methods"]
+    for job in _comparisons(jobs):
+        name, claim = claims[str(job.settings["experiment"])]
+        lines += ["", f"### {name}", "", claim, "", *_section(job, path), "", _standing(job)]
+    return "\n".join(lines)
+
+
+def figure3(jobs: Sequence[Job], path: Path) -> str:
+    """Safeguarded Twin-L2O on games as in training and unlike them."""
+    names = {
+        "figure3_seen": "Seen: entries Bernoulli(0.5)·U[−1, 1]",
+        "figure3_unseen": "Unseen: entries U[−8, 8]",
+    }
+    lines = [
+        "## Figure 3: the safeguard",
+        "",
+        "Paper: on unseen games plain Twin-L2O diverges, safeguarded it converges, faster than "
+        "Halpern's iteration and OMD and much better than GD-Anchoring.",
+    ]
+    for job in _comparisons(jobs):
+        name = names[str(job.settings["experiment"])]
+        lines += ["", f"### {name}", "", *_section(job, path), "", _standing(job)]
+    return "\n".join(lines)
+
+
+def _comparisons(jobs: Sequence[Job]) -> list[Job]:
+    return [job for job in jobs if job.script == "compare"]
+
+
+def _rows(job: Job) -> list[dict[str, str]]:
+    """The rows of its table, best first."""
+    with (job.directory / "table.csv").open() as file:
+        return list(csv.DictReader(file))
+
+
+def _section(job: Job, path: Path) -> list[str]:
+    """The table and the plot of a comparison."""
+    rows = _rows(job)
+    shown = [key for key in COLUMNS if key in rows[0]]
+    lines = ["| " + " | ".join(COLUMNS[key] for key in shown) + " |", "|---" * len(shown) + "|"]
+    lines += ["| " + " | ".join(_cell(key, row[key]) for key in shown) + " |" for row in rows]
+    name = f"{job.settings['experiment']}.png"
+    path.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(job.directory / "plots" / "iterations.png", path / name)
+    return [*lines, "", f"![Distance against iterations]({path.name}/{name})"]
+
+
+def _standing(job: Job) -> str:
+    """Where each learned optimizer stands among all."""
+    rows = _rows(job)
+    sentences = []
+    for row in rows:
+        if row["settings"] == "learned":
+            last = float(row["distance_1000"])
+            closer = sum(float(other["distance_1000"]) < last for other in rows)
+            sentences.append(
+                f"{row['optimizer']} has the SR1 {_cell('sr1', row['sr1'])}; of the "
+                f"{len(rows) - 1} others {closer} end closer to a solution (medians)."
+            )
+    return " ".join(sentences)
+
+
+def _cell(key: str, text: str) -> str:
+    if key in ("optimizer", "settings"):
+        return text
+    if text in ("", "inf", "nan"):
+        return "—" if text else ""
+    if key in ("sr1", "sr2", "diverged", "fallback"):
+        return f"{100 * float(text):.1f} %"
+    return f"{float(text):g}" if key.startswith("calls") else f"{float(text):.1e}"
