@@ -10,9 +10,8 @@ from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import (
     STEP_SIZES,
     Grid,
-    HandDesigned,
     Hyperparameter,
-    NoState,
+    Memoryless,
 )
 from l2o.optimizers.hand_designed.game import Game
 
@@ -20,7 +19,7 @@ ADJUSTMENTS = Grid(1e-2, 10.0, points=10, log=True, above=0)
 
 
 @dataclass(frozen=True, eq=False)
-class SGA(HandDesigned[NoState]):
+class SGA(Memoryless):
     """Symplectic gradient adjustment, z⁺ = z − η(G + λAᵀG), A = ½(M − Mᵀ), M the Jacobian of G.
 
     In a zero-sum game AᵀG = (∇²xy f ∇_y f, ∇²yx f ∇ₓf). On bilinear games λ = η makes it
@@ -39,17 +38,14 @@ class SGA(HandDesigned[NoState]):
     grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
     calls = OracleCalls(2)
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         gradient = game.gradient(z)
         adjusted = game.descent(gradient) + self.adjustment * game.coupling(z, gradient)
-        return z - self.step_size * adjusted, state
+        return z - self.step_size * adjusted
 
 
 @dataclass(frozen=True, eq=False)
-class Consensus(HandDesigned[NoState]):
+class Consensus(Memoryless):
     """Consensus optimization, z⁺ = z − η(G + γMᵀG), MᵀG = ∇²f·∇f = ∇½‖G‖².
 
     Drawn to every critical point, it can converge to one that is no solution.
@@ -67,10 +63,7 @@ class Consensus(HandDesigned[NoState]):
     grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
     calls = OracleCalls(2)
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         gradient = game.gradient(z)
         adjusted = game.descent(gradient) + self.adjustment * game.hessian(z, gradient)
-        return z - self.step_size * adjusted, state
+        return z - self.step_size * adjusted

@@ -130,6 +130,20 @@ class NoState(NamedTuple):
     """The state of a method without memory."""
 
 
+class Memoryless(HandDesigned[NoState]):
+    """A method whose iteration depends on the iterate alone."""
+
+    def begin(self, game: Game, z: Tensor) -> NoState:
+        return NoState()
+
+    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+        return self.moved(game, z), state
+
+    @abstractmethod
+    def moved(self, game: Game, z: Tensor) -> Tensor:
+        """z⁺, (B, d)."""
+
+
 class Anchored(NamedTuple):
     """The starting point, which an anchored method keeps being drawn to, and the time."""
 

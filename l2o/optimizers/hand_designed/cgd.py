@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter, NoState
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
 from l2o.optimizers.hand_designed.game import Game, norm
 from l2o.problems import Instances
 
@@ -18,7 +18,7 @@ SOLVER_ITERATIONS = 10
 
 
 @dataclass(frozen=True, eq=False)
-class CGD(HandDesigned[NoState]):
+class CGD(Memoryless):
     """x⁺ = x − η(I + η²∇²xy∇²yx)⁻¹(∇ₓf + η∇²xy∇_y f), y⁺ = y + η(∇_y f + ∇²yx Δx).
 
     The second is the same as y's own system. On f = xy it is the proximal point method. The
@@ -39,10 +39,7 @@ class CGD(HandDesigned[NoState]):
         # The gradient, the two halves of a pair around the solver, a pair in each iteration.
         return OracleCalls(2 + _iterations(instances.problem.m))
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         f, (x, y), eta = game.instances, game.split(z), self.step_size
         grad_x, grad_y = f.gradients(x, y)
 
@@ -52,7 +49,7 @@ class CGD(HandDesigned[NoState]):
         right = grad_x + eta * f.coupling_xy(x, y, grad_y)
         dx = -eta * conjugate_gradients(system, right, _iterations(x.shape[1]))
         dy = eta * (grad_y + f.coupling_yx(x, y, dx))
-        return z + torch.cat((dx, dy), dim=1), state
+        return z + torch.cat((dx, dy), dim=1)
 
 
 def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, count: int) -> Tensor:

@@ -12,14 +12,14 @@ from l2o.optimizers.hand_designed.base import (
     Grid,
     HandDesigned,
     Hyperparameter,
-    NoState,
+    Memoryless,
 )
 from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.hand_designed.lipschitz import Lipschitz, probe, steepest
 
 
 @dataclass(frozen=True, eq=False)
-class Extragradient(HandDesigned[NoState]):
+class Extragradient(Memoryless):
     """z⁺ = z − ηG(z − ηG(z)).
 
     Args:
@@ -34,12 +34,9 @@ class Extragradient(HandDesigned[NoState]):
     grids = {"step_size": STEP_SIZES}
     calls = OracleCalls(2)
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         half = z - self.step_size * game.field(z)
-        return z - self.step_size * game.field(half), state
+        return z - self.step_size * game.field(half)
 
 
 @dataclass(frozen=True, eq=False)

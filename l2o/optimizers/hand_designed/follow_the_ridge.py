@@ -9,13 +9,13 @@ from torch import Tensor
 
 from l2o.errors import UserError
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter, NoState
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless, NoState
 from l2o.optimizers.hand_designed.game import Game
 from l2o.problems import Instances
 
 
 @dataclass(frozen=True, eq=False)
-class FollowTheRidge(HandDesigned[NoState]):
+class FollowTheRidge(Memoryless):
     """x⁺ = x − η_x∇ₓf, y⁺ = y + η_y∇_y f + η_x(∇²yy f)⁻¹∇²yx f ∇ₓf.
 
     Args:
@@ -50,16 +50,16 @@ class FollowTheRidge(HandDesigned[NoState]):
                 f"start of {int(singular.sum())} of {len(z)} instances, as in every game that is "
                 "linear in y; choose another method"
             )
-        return NoState()
+        return super().begin(game, z)
 
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
         grad_x, grad_y = game.instances.gradients(x, y)
         slope = game.instances.coupling_yx(x, y, grad_x).unsqueeze(-1)
         ridge = torch.linalg.solve_ex(_hessian_yy(game, z), slope)[0].squeeze(-1)
         x = x - self.step_size * grad_x
         y = y + self.step_size_y * grad_y + self.step_size * ridge
-        return torch.cat((x, y), dim=1), state
+        return torch.cat((x, y), dim=1)
 
 
 def _hessian_yy(game: Game, z: Tensor) -> Tensor:

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter, NoState
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
 from l2o.optimizers.hand_designed.game import Game
 
 
 @dataclass(frozen=True, eq=False)
-class GDA(HandDesigned[NoState]):
+class GDA(Memoryless):
     """Simultaneous gradient descent-ascent, z⁺ = z − ηG(z).
 
     Diverges on f = xy for every η, at the rate √(1 + η²).
@@ -25,15 +25,12 @@ class GDA(HandDesigned[NoState]):
 
     grids = {"step_size": STEP_SIZES}
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
-        return z - self.step_size * game.field(z), state
+    def moved(self, game: Game, z: Tensor) -> Tensor:
+        return z - self.step_size * game.field(z)
 
 
 @dataclass(frozen=True, eq=False)
-class AlternatingGDA(HandDesigned[NoState]):
+class AlternatingGDA(Memoryless):
     """Alternating gradient descent-ascent, x⁺ = x − η∇ₓf(x, y), y⁺ = y + η∇_y f(x⁺, y).
 
     On f = xy it neither converges nor diverges for 0 < η < 2: it conserves x² + y² − ηxy.
@@ -46,11 +43,8 @@ class AlternatingGDA(HandDesigned[NoState]):
 
     grids = {"step_size": STEP_SIZES}
 
-    def begin(self, game: Game, z: Tensor) -> NoState:
-        return NoState()
-
-    def advance(self, game: Game, z: Tensor, state: NoState) -> tuple[Tensor, NoState]:
+    def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
         x = x - self.step_size * game.instances.gradients(x, y)[0]
         y = y + self.step_size * game.instances.gradients(x, y)[1]
-        return torch.cat((x, y), dim=1), state
+        return torch.cat((x, y), dim=1)

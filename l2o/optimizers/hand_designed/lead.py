@@ -12,12 +12,6 @@ from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hy
 from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.hand_designed.negative_momentum import Velocity
 
-GRIDS = {
-    "step_size": STEP_SIZES,
-    "coupling": Grid(1e-2, 10**0.5, points=11, log=True, above=0),
-    "momentum": Grid(-0.3, 0.6, points=4, above=-1, below=1),
-}
-
 
 @dataclass(frozen=True, eq=False)
 class LEAD(HandDesigned[Velocity]):
@@ -37,7 +31,11 @@ class LEAD(HandDesigned[Velocity]):
     coupling: Hyperparameter = 0.1
     momentum: Hyperparameter = 0.0
 
-    grids = GRIDS
+    grids = {
+        "step_size": STEP_SIZES,
+        "coupling": Grid(1e-2, 10**0.5, points=11, log=True, above=0),
+        "momentum": Grid(-0.3, 0.6, points=4, above=-1, below=1),
+    }
     calls = OracleCalls(2)
 
     def begin(self, game: Game, z: Tensor) -> Velocity:
@@ -50,27 +48,11 @@ class LEAD(HandDesigned[Velocity]):
         return z + velocity, Velocity(velocity)
 
 
-@dataclass(frozen=True, eq=False)
-class AlternatingLEAD(HandDesigned[Velocity]):
+class AlternatingLEAD(LEAD):
     """LEAD with y's half-step at the new x: its gradient, its coupling term and Δx are fresh.
-
-    Args:
-        step_size: η > 0.
-        coupling: α > 0.
-        momentum: β in (−1, 1).
 
     Source: the order of the GAN experiments of Hemmat et al. (TMLR 2023), x first.
     """
-
-    step_size: Hyperparameter = 0.1
-    coupling: Hyperparameter = 0.1
-    momentum: Hyperparameter = 0.0
-
-    grids = GRIDS
-    calls = OracleCalls(2)
-
-    def begin(self, game: Game, z: Tensor) -> Velocity:
-        return Velocity(torch.zeros_like(z))
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         f, (x, y), (dx, dy) = game.instances, game.split(z), game.split(state.velocity)
