@@ -119,5 +119,6 @@ def _plot(found: Found, path: Path) -> None:
         panel.set_xlabel("range of Table 1")
         tidy(panel)
     panels[0].set_ylabel("% of test trajectories")
-    panels[1].legend(frameon=False, fontsize=8, loc="lower left")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
     save(figure, path)
