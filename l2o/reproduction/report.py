@@ -69,8 +69,10 @@ def figure1(jobs: Sequence[Job], path: Path) -> str:
     best = max(groups.values(), key=lambda group: sum(group.values("sr1")))
     two = groups["twin"]
     claim = sum(two.values("sr1")) >= sum(best.values("sr1"))
+    equals = [g.label for g in groups.values() if g.values("sr1") == two.values("sr1")][1:]
+    alike = f"; {', '.join(f'`{name}`' for name in equals)} is as good" if equals else ""
     verdict = (
-        "no other variant reaches a higher SR1: holds with the release's recipe."
+        f"no other variant reaches a higher SR1: holds with the release's recipe{alike}."
         if claim
         else f"`{best.label}` reaches a higher SR1: does not hold with the release's recipe."
     )
