@@ -28,8 +28,7 @@ class AdaptiveState(NamedTuple):
 class AdaptiveOGDA(HandDesigned[AdaptiveState]):
     """z⁺ = z − s(2G_k − G_{k−1})/L, L the largest ‖ΔG‖/‖Δz‖ seen so far.
 
-    Unchanged by a factor on f. It is what the structured learned optimizer does before any
-    training.
+    Unchanged by a factor on f.
 
     Args:
         relative_step: s > 0.
