@@ -2,6 +2,7 @@
 
 from l2o.optimizers.base import LearnedOptimizer, Optimizer, OracleCalls, map_state
 from l2o.optimizers.safeguard import HalpernSafeguard, SafeguardState
+from l2o.optimizers.structured import StructuredTwin
 from l2o.optimizers.twin import TwinL2O, TwinState
 
 __all__ = [
@@ -10,6 +11,7 @@ __all__ = [
     "Optimizer",
     "OracleCalls",
     "SafeguardState",
+    "StructuredTwin",
     "TwinL2O",
     "TwinState",
     "map_state",

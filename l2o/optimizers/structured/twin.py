@@ -1,0 +1,232 @@
+"""Structured Twin-L2O: two LSTMs that weigh directions known to matter in games.
+
+Axes: B instances, m / n coordinates, d = m + n joint coordinates, H hidden units.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from l2o import checks
+from l2o.errors import UserError
+from l2o.optimizers.base import LearnedOptimizer, OracleCalls
+from l2o.optimizers.hand_designed.game import Game, join
+from l2o.optimizers.structured.directions import CALLS, DIRECTIONS, FIRST, NORMALIZERS, Sight
+from l2o.optimizers.structured.network import CoefficientLSTM
+from l2o.optimizers.structured.norms import cosine, length, logarithm, slope
+from l2o.optimizers.structured.secants import Secants
+from l2o.optimizers.structured.trust import PROBE, Trust
+from l2o.problems import Instances, Iterate
+from l2o.seeding import generator as stream
+
+SECANT = (1.0, 0.5, 0.5)
+"""Before training, the coefficients of the secant step and of its two explorations."""
+
+
+class StructuredState(NamedTuple):
+    """The memory: 2K + 3 numbers for each coordinate, and some for each instance."""
+
+    minimizer: Tensor
+    """Of LSTM-Min, (B, 2H)"""
+    maximizer: Tensor
+    """Of LSTM-Max, (B, 2H)"""
+    point: Tensor
+    """z_{t−1}, (B, d)"""
+    field: Tensor
+    """G_{t−1}, (B, d)"""
+    constant: Tensor
+    """L, (B, 1)"""
+    secants: Secants
+    trust: Trust
+
+
+class StructuredTwin(LearnedOptimizer[StructuredState]):
+    """z_{t+1} = z_t + w·(secant step where it is trusted, else base step), G = (∇ₓf, −∇_y f).
+
+    base step:   Σ_k c_k d_k, over the named directions, each player with its own c;
+    secant step: c_a a − (c_r r + c_q‖r‖q₁)/L, with a = −P Qᵀ G the step to the shortest field
+                 that the last K changes allow, r = G − Q Qᵀ G what is left of it there, and q₁
+                 the newest change.
+
+    On an affine field the secant step is a Krylov method with constant memory: r and q₁ are what
+    it explores next (both are needed: in a bilinear game ⟨G, J G⟩ = 0, so that r alone stalls).
+    That holds for any c_r and c_q, as long as all coordinates share them; so the two networks
+    agree on the mean of what they want there. The field counts as affine until it is caught
+    (`Trust`); then that step is taken back, secant steps are taken only where they are not
+    longer than those of late, and no step is more than twice as long as these.
+
+    Every coefficient is c⁰ + 0.3·(W h) from the player's LSTM; c⁰ and W are learned, W starts
+    at zero, so that untrained it is a designed method. The inputs are logarithms of ratios, and
+    angles. L is a running Lipschitz estimate, so that a factor on f changes nothing.
+
+    Args:
+        hidden_size: H of each LSTM.
+        seed: Seed of the initial weights.
+        directions: Names of the base step's directions.
+        normalizer: How L follows the slopes seen: `decayed`, `largest` or `none` (L = 1).
+        memory: K, pairs of the secant memory; 0 leaves it out.
+        trust: Whether steps are limited at all.
+        share_weights: Whether one LSTM serves both players.
+        recurrent: Whether the LSTMs remember.
+        raw_inputs: Whether lengths enter as they are rather than as logarithms of ratios.
+
+    Raises:
+        UserError: If a size or a name is not allowed.
+    """
+
+    def __init__(
+        self,
+        hidden_size: int = 20,
+        seed: int = 0,
+        directions: Sequence[str] = ("gradient", "optimism", "momentum"),
+        normalizer: str = "decayed",
+        memory: int = 4,
+        trust: bool = True,
+        share_weights: bool = False,
+        recurrent: bool = True,
+        raw_inputs: bool = False,
+    ) -> None:
+        super().__init__()
+        self.hidden_size = checks.count("hidden_size", hidden_size)
+        if isinstance(directions, str) or not directions:
+            raise UserError(f"directions: expected a list of names, got {directions!r}")
+        self.directions = [checks.choice("directions", name, DIRECTIONS) for name in directions]
+        self.normalizer = NORMALIZERS[checks.choice("normalizer", normalizer, NORMALIZERS)]
+        self.memory = checks.count("memory", memory, minimum=0)
+        self.trust = checks.flag("trust", trust)
+        self.recurrent = checks.flag("recurrent", recurrent)
+        self.raw_inputs = checks.flag("raw_inputs", raw_inputs)
+        first = [*(FIRST.get(name, 0.0) for name in self.directions), *SECANT]
+        features = 2 * (len(self.directions) + 2) + 4
+        weights = stream(checks.count("seed", seed, minimum=0), "weights")
+        self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
+        shared = checks.flag("share_weights", share_weights)
+        self.maximizer = (
+            self.minimizer
+            if shared
+            else CoefficientLSTM(features, self.hidden_size, first, weights)
+        )
+
+    def init(
+        self,
+        instances: Instances,
+        iterate: Iterate,
+        generator: torch.Generator | None = None,
+    ) -> StructuredState:
+        game, z = Game(instances, iterate.x.shape[1]), join(iterate)
+        field = game.field(z)
+        point = z - PROBE * field / length(field)
+        before = game.field(point)
+        steepness = slope(z - point, field - before)
+        # Where the field does not change along the probe: steps as long as the gradient.
+        constant = torch.where(steepness > 0, steepness, 1)
+        memory = z.new_zeros(len(instances), 2 * self.hidden_size)
+        trust = Trust.begin(field, constant)
+        return StructuredState(
+            memory, memory, point, before, constant, Secants.empty(z, self.memory), trust
+        )
+
+    def step(
+        self, instances: Instances, iterate: Iterate, state: StructuredState
+    ) -> tuple[Iterate, StructuredState]:
+        game, z = Game(instances, iterate.x.shape[1]), join(iterate)
+        sight, secants, trust = self._look(game, z, state)
+        steps = [DIRECTIONS[name](sight) for name in self.directions]
+        correction, rest = secants.solve(sight.field)
+        shared = self._shared(sight, rest, state.field, trust)
+        seen = [*steps, correction, -rest / sight.constant]
+        base, (along, left, newest), memories = self._coefficients(sight, seen, shared, state)
+
+        explored = left * rest
+        if secants.changes.shape[1]:
+            explored = explored + newest * length(rest) * secants.changes[:, 0]
+        by_secants = along * correction - explored / sight.constant
+        step, trusted, share = by_secants, torch.ones_like(trust.affine), 1.0
+        if self.trust:
+            combined = torch.stack(steps).mul(base).sum(0)
+            trusted = length(correction) <= trust.reach()
+            step = torch.where(trusted, by_secants, combined)
+            share = trust.shortened(step, trusted)
+        moved = share * step
+        trust = trust._replace(
+            expected=sight.field - share * along * (sight.field - rest),
+            unknown=torch.where(trusted, length(moved - share * along * correction), torch.inf),
+            cut=(~trusted | (torch.as_tensor(share) < 1)) & trust.affine,
+        )
+        following = StructuredState(
+            *memories, sight.point, sight.field, sight.constant, secants, trust
+        )
+        return game.split(sight.point + moved), following
+
+    def oracle_calls(self, instances: Instances) -> OracleCalls:
+        return OracleCalls(1 + sum(CALLS.get(name, 0) for name in self.directions), start=2)
+
+    def _look(
+        self, game: Game, z: Tensor, state: StructuredState
+    ) -> tuple[Sight, Secants, Trust]:
+        """What the last step has shown; a step that was trusted wrongly is taken back."""
+        field = game.field(z)
+        caught = state.trust.caught(field, state.field) & self.trust
+        z, field = torch.where(caught, state.point, z), torch.where(caught, state.field, field)
+        move, change = z - state.point, field - state.field
+        steepness = slope(move, change)
+        constant = self.normalizer(state.constant, steepness)
+        trust = state.trust.grown(caught, steepness, length(move))
+        secants = state.secants.pushed(move, change).without((state.trust.cut | caught) & self.trust)
+        return Sight(game, z, field, move, change, constant), secants, trust
+
+    def _shared(self, sight: Sight, rest: Tensor, last: Tensor, trust: Trust) -> Tensor:
+        """What both networks see, (B, 4)."""
+        size = length(sight.field)
+        ratios = torch.cat(
+            (
+                size / length(last),
+                slope(sight.move, sight.change) / sight.constant,
+                length(rest) / size,
+            ),
+            dim=1,
+        )
+        ratios = ratios if self.raw_inputs else logarithm(ratios)
+        return torch.cat((ratios, trust.affine.to(ratios)), dim=1)
+
+    def _coefficients(
+        self, sight: Sight, seen: list[Tensor], shared: Tensor, state: StructuredState
+    ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
+        """What the networks decide.
+
+        Returns:
+            Coefficients of the directions, (k, B, d), and of the secant step's parts, (B, 1)
+            each; the networks' next states.
+        """
+        unit = length(sight.field) / sight.constant
+        m, count = sight.game.m, len(self.directions)
+        coefficients, memories = [], []
+        for player, network, memory in (
+            (slice(None, m), self.minimizer, state.minimizer),
+            (slice(m, None), self.maximizer, state.maximizer),
+        ):
+            own = [part[:, player] for part in seen]
+            sizes = torch.cat([length(part) for part in own], dim=1)
+            sizes = sizes if self.raw_inputs else logarithm(sizes / unit)
+            angles = [cosine(part, -sight.field[:, player]) for part in own]
+            features = torch.cat((sizes, *angles, shared), dim=1)
+            # An instance that has overflowed must not reach the weights through 0 · inf.
+            features = features.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            memory = memory if self.recurrent else torch.zeros_like(memory)
+            chosen, memory = network(features, memory)
+            coefficients.append(chosen)
+            memories.append(memory)
+        of_x, of_y = coefficients
+        base = torch.cat(
+            (
+                of_x[:, :count].t().unsqueeze(2).expand(-1, -1, m),
+                of_y[:, :count].t().unsqueeze(2).expand(-1, -1, sight.field.shape[1] - m),
+            ),
+            dim=2,
+        )
+        agreed = ((of_x + of_y) / 2)[:, count:].split(1, dim=1)
+        return base, agreed, memories
