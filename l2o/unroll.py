@@ -11,8 +11,8 @@ from typing import Any, NamedTuple, cast
 import torch
 from torch import Tensor
 
-from l2o.divergence import cut_off, diverged
-from l2o.optimizers import Optimizer, map_state
+from l2o.divergence import bound_gradients, cut_off, diverged
+from l2o.optimizers import Optimizer, map_state, tensors
 from l2o.problems import Instances, Iterate
 
 
@@ -79,6 +79,7 @@ def unroll(
         iterate, state = optimizer.step(seen, iterate, state)
         if detach is Detach.NONE and torch.is_grad_enabled():
             cut_off(iterate, diverged(*iterate))
+            bound_gradients((*iterate, *tensors(state)))
         iterates.append(iterate)
     return Trajectory(
         torch.stack([iterate.x for iterate in iterates]),

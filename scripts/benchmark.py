@@ -32,7 +32,7 @@ def main() -> None:
         for _ in range(ROUNDS):
             for name, run in runs.items():
                 times[name].append(seconds(run))
-    steps = EPOCHS * job.protocol.windows
+    steps = EPOCHS * job.protocol.windows(0)
     plain, lightning = (1e3 * statistics.median(times[name]) / steps for name in runs)
     ratio = statistics.median(b / a for a, b in zip(*times.values(), strict=True))
     print(f"a training step, plain loop:     {plain:.2f} ms")

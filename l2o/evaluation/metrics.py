@@ -17,6 +17,8 @@ TAIL = 0.2
 """The share of a trajectory that success is judged by."""
 ACCURACY = 2e-2
 """SR1: the largest mean distance over the tail."""
+SETTLED = 1e-4
+"""The distance that a validation waits for; in single precision far smaller ones are rounding."""
 STEADINESS = 1e-4
 """SR2: the largest standard deviation of the distance over the tail."""
 
@@ -99,9 +101,16 @@ def tail_mean(measured: Measurements) -> float:
     return _finite(_tail(measured.joint, TAIL).mean())
 
 
+def settling(measured: Measurements) -> float:
+    """The mean number of iterations until the distance stays below 1e-4, all where it does not."""
+    iterations = len(measured.joint) - 1
+    return settling_iteration(measured, SETTLED).clamp(max=iterations).mean().item()
+
+
 SCORES: dict[str, Callable[[Measurements], float]] = {
     "squared_tail_sum": squared_tail_sum,
     "tail_mean": tail_mean,
+    "settling": settling,
 }
 """Validation scores by name; the lowest is best."""
 

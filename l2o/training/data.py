@@ -18,7 +18,7 @@ class Window(NamedTuple):
     """What one training step works on."""
 
     instances: Instances
-    """B training instances, the same in every window."""
+    """B training instances, the same in every window of an epoch."""
     start: Iterate
     """Their starting points of this epoch, (B, m) and (B, n)."""
     epoch: int
@@ -53,9 +53,7 @@ class InstanceData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Samples the instances; called by Lightning before fitting."""
-        count = self.protocol.instances
-        instances = self.problem.sample(count, generator(self.seed, "train", "instances"))
-        self.instances = instances.select(self._share(count))
+        self.instances = self.sample()
         size = self.protocol.validation.instances
         self.validation = ValidationSet(
             self.problem.sample(size, generator(self.seed, "validation", "instances")),
@@ -64,11 +62,11 @@ class InstanceData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         """The windows of an epoch, in order; iterating again gives those of the next."""
-        return Batches(self.protocol.windows, self._windows)
+        return Batches(self._windows)
 
     def val_dataloader(self) -> Batches:
         """The validation set as one batch."""
-        return Batches(1, lambda: iter([self.validation]))
+        return Batches(lambda: iter([self.validation]))
 
     def transfer_batch_to_device(
         self, batch: Window | ValidationSet, device: torch.device, dataloader_idx: int
@@ -85,11 +83,18 @@ class InstanceData(LightningDataModule):
         points = self.problem.sample_start(count, generator(self.seed, "train", "start", epoch))
         return Iterate(*(point[self._share(count)] for point in points))
 
+    def sample(self, *stream: str | int) -> Instances:
+        """This process's training instances, from a stream of the run."""
+        count = self.protocol.instances
+        instances = self.problem.sample(count, generator(self.seed, "train", "instances", *stream))
+        return instances.select(self._share(count))
+
     def _windows(self) -> Iterator[Window]:
         epoch = self.trainer.current_epoch if self.trainer else 0
+        instances = self.sample(epoch) if self.protocol.fresh_instances else self.instances
         start = self.start(epoch)
-        for position in range(self.protocol.windows):
-            yield Window(self.instances, start, epoch, position)
+        for position in range(self.protocol.windows(epoch)):
+            yield Window(instances, start, epoch, position)
 
     def _share(self, count: int) -> slice:
         """Which of `count` instances are this process's own."""
@@ -104,17 +109,14 @@ class InstanceData(LightningDataModule):
 class Batches:
     """What Lightning iterates over: ready-made batches, so no `DataLoader` with its workers.
 
+    Without a length, since epochs may differ in theirs.
+
     Args:
-        count: How many batches there are.
-        produce: Gives them anew each time.
+        produce: Gives the batches anew each time.
     """
 
-    def __init__(self, count: int, produce: Callable[[], Iterator[Any]]) -> None:
-        self._count = count
+    def __init__(self, produce: Callable[[], Iterator[Any]]) -> None:
         self._produce = produce
-
-    def __len__(self) -> int:
-        return self._count
 
     def __iter__(self) -> Iterator[Any]:
         return self._produce()

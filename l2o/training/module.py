@@ -7,10 +7,12 @@ from typing import Any
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from l2o.divergence import diverged
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
-from l2o.optimizers import LearnedOptimizer
+from l2o.optimizers import LearnedOptimizer, map_state
 from l2o.problems import Iterate
 from l2o.seeding import generator
 from l2o.training.curriculum import Curriculum, best
@@ -58,6 +60,7 @@ class MetaTraining(LightningModule):
         self._so_far = torch.zeros(())
         self._losses: list[Tensor] = []
         self._counted: list[Tensor] = []
+        self._skipped = self._restarts = 0
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
@@ -77,7 +80,7 @@ class MetaTraining(LightningModule):
         rewarded = self.reward(
             batch.instances, trajectory, self.protocol.detach, self.protocol.count_last_half_step
         )
-        self._ended_at = detached(trajectory)
+        self._ended_at = self._restarted(batch, *detached(trajectory))
         meta_loss = self._meta_loss(batch, trajectory, rewarded)
         if not meta_loss.requires_grad:
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
@@ -85,7 +88,7 @@ class MetaTraining(LightningModule):
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         self._losses.append(meta_loss.detach())
         self._sound = rewarded.sound
-        if batch.position == self.protocol.windows - 1:
+        if batch.position == self.protocol.windows(batch.epoch) - 1:
             self._log_epoch()
         return meta_loss
 
@@ -109,6 +112,27 @@ class MetaTraining(LightningModule):
         # Lightning averages the gradients of the processes: times their number it is the sum.
         return total * len(totals) / totals.sum().clamp(min=1)
 
+    def _restarted(self, batch: Window, iterate: Iterate, state: Any) -> tuple[Iterate, Any]:
+        """Where the next window begins: at the start again for instances that diverged."""
+        lost = diverged(*iterate)
+        if not self.protocol.restart_diverged or not lost.any():
+            return iterate, state
+        self._restarts += int(lost.sum())
+        states = generator(self.seed, "train", "restarts", batch.epoch, batch.position)
+        fresh = self.optimizer.init(batch.instances, batch.start, states)
+
+        def chosen(new: Tensor, old: Tensor) -> Tensor:
+            return torch.where(lost.view(-1, *[1] * (old.ndim - 1)), new.detach(), old)
+
+        return Iterate(*map(chosen, batch.start, iterate)), map_state(chosen, fresh, state)
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Skips a meta-update whose gradient is not finite."""
+        gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
+        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+            self._skipped += 1
+            optimizer.zero_grad()
+
     def _gathered(self, value: Tensor) -> Tensor:
         """A value of every process, in a new first axis."""
         if not (distributed.is_available() and distributed.is_initialized()):
@@ -123,6 +147,8 @@ class MetaTraining(LightningModule):
             "train/meta_loss": torch.stack(self._losses).mean(),
             "train/diverged": 1 - self._sound.float().mean(),
             "train/counted": torch.stack(self._counted).mean(),
+            "train/skipped": torch.tensor(float(self._skipped)),
+            "train/restarted": torch.tensor(float(self._restarts)),
         }
         self.log_dict(
             epoch,
@@ -134,6 +160,7 @@ class MetaTraining(LightningModule):
         )
         self._losses.clear()
         self._counted.clear()
+        self._skipped = self._restarts = 0
 
     def validation_step(self, batch: ValidationSet, batch_idx: int) -> None:
         """Logs the validation score; the lowest is best."""
@@ -149,11 +176,14 @@ class MetaTraining(LightningModule):
         together = self.trainer.world_size > 1
         self.log("val/score", score, logger=False, sync_dist=together, batch_size=1)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Adam over all meta-parameters."""
-        return torch.optim.Adam(
+    def configure_optimizers(self) -> Any:
+        """Adam over all meta-parameters, its learning rate as the protocol says."""
+        adam = torch.optim.Adam(
             self.optimizer.parameters(), lr=self.protocol.learning_rate, fused=True
         )
+        if not self.protocol.cosine:
+            return adam
+        return [adam], [CosineAnnealingLR(adam, self.protocol.epochs)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what evaluation needs, as plain data."""

@@ -47,6 +47,12 @@ class Protocol:
         detach: Where meta-gradients stop, see `l2o.unroll.Detach`.
         count_last_half_step: Whether the last max half-step of a window is rewarded in it.
         validation: How the best epoch is picked.
+        first_horizon: Iterations of a trajectory in the first epoch; they grow linearly to
+            `horizon` in the last, in whole windows.
+        fresh_instances: Whether every epoch draws instances of its own.
+        restart_diverged: Whether an instance that diverged starts anew in the next window.
+        cosine: Whether the learning rate falls to zero along a cosine.
+        clip: The largest norm of a meta-gradient; null sets no limit.
     """
 
     epochs: int
@@ -57,10 +63,24 @@ class Protocol:
     detach: Detach
     count_last_half_step: bool
     validation: Validation
+    first_horizon: int
+    fresh_instances: bool
+    restart_diverged: bool
+    cosine: bool
+    clip: float | None
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "horizon", "window", "instances"):
+        for name in ("epochs", "horizon", "window", "instances", "first_horizon"):
             checks.count(name, getattr(self, name))
+        for name in ("fresh_instances", "restart_diverged", "cosine"):
+            checks.flag(name, getattr(self, name))
+        if self.clip is not None:
+            checks.positive("clip", self.clip)
+        if self.first_horizon > self.horizon:
+            raise UserError(
+                f"first_horizon: expected at most horizon ({self.horizon}), got "
+                f"{self.first_horizon}"
+            )
         checks.positive("learning_rate", self.learning_rate)
         checks.flag("count_last_half_step", self.count_last_half_step)
         if self.horizon % self.window:
@@ -86,7 +106,8 @@ class Protocol:
         validation = Validation(**settings["validation"])
         return cls(**{**settings, "detach": Detach(detach), "validation": validation})
 
-    @property
-    def windows(self) -> int:
+    def windows(self, epoch: int) -> int:
         """Windows, and so meta-updates, in an epoch."""
-        return self.horizon // self.window
+        share = epoch / max(1, self.epochs - 1)
+        horizon = self.first_horizon + share * (self.horizon - self.first_horizon)
+        return max(1, round(horizon / self.window))

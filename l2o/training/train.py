@@ -154,7 +154,8 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
             num_sanity_val_steps=0,
             callbacks=[history, EpochProgress(history), *checkpoints(str(folder), every)],
             logger=loggers,
-            log_every_n_steps=protocol.windows,
+            log_every_n_steps=protocol.windows(0),
+            gradient_clip_val=protocol.clip,
             default_root_dir=job.directory,
             enable_model_summary=False,
             # In inference mode a user's problem could not be differentiated automatically.

@@ -43,13 +43,13 @@ class CoefficientLSTM(nn.Module):
         """Coefficients and the next state.
 
         Args:
-            features: (B, k).
+            features: (k, B), in which layout the gates are contiguous.
             state: (B, 2H).
 
         Returns:
-            (B, K) and (B, 2H).
+            (K, B) and (B, 2H).
         """
         h, c = state.t().chunk(2)
-        ones = self.ones.expand(BIASES, len(features))
-        h, c = lstm_cell(self.cell, torch.cat((features.t(), h, ones)), c)
-        return self.constant + SCALE * (self.head @ h).t(), torch.cat((h, c)).t()
+        ones = self.ones.expand(BIASES, features.shape[1])
+        h, c = lstm_cell(self.cell, torch.cat((features, h, ones)), c)
+        return self.constant.unsqueeze(1) + SCALE * (self.head @ h), torch.cat((h, c)).t()

@@ -1,4 +1,4 @@
-"""Lengths, angles and ratios of each instance that stay differentiable where they vanish."""
+"""Lengths and ratios of each instance that stay differentiable where they vanish."""
 
 from __future__ import annotations
 
@@ -7,15 +7,9 @@ from torch import Tensor
 
 
 def length(vector: Tensor) -> Tensor:
-    """‖v‖, at least the root of the smallest normal number, (B, d) to (B, 1)."""
-    smallest = torch.finfo(vector.dtype).tiny
-    return (vector.square().sum(1, keepdim=True) + smallest).sqrt()
-
-
-def cosine(first: Tensor, second: Tensor) -> Tensor:
-    """⟨u, v⟩/(‖u‖‖v‖), zero where one of them is, (B, 1)."""
-    # Divided one by one: the product of two small lengths would underflow.
-    return (first / length(first) * (second / length(second))).sum(1, keepdim=True)
+    """√(‖v‖² + ε⁴), ε of the float type, (…, d) to (…, 1)."""
+    smallest = torch.finfo(vector.dtype).eps ** 4
+    return (vector.square().sum(-1, keepdim=True) + smallest).sqrt()
 
 
 def logarithm(ratio: Tensor) -> Tensor:
@@ -26,4 +20,4 @@ def logarithm(ratio: Tensor) -> Tensor:
 def slope(move: Tensor, change: Tensor) -> Tensor:
     """‖ΔG‖/‖Δz‖, zero where nothing moved, (B, 1)."""
     still = (move == 0).all(1, keepdim=True)
-    return torch.where(still, 0, length(change) / length(move))
+    return (length(change) / length(move)).masked_fill(still, 0)

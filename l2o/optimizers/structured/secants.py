@@ -12,6 +12,7 @@ from torch import Tensor
 
 from l2o.optimizers.structured.norms import length
 
+
 class Secants(NamedTuple):
     """Pairs (p, q) with J p = q where the field is affine with the Jacobian J; newest first.
 
@@ -49,7 +50,7 @@ class Secants(NamedTuple):
         size = length(q)
         # What is left of a change that the others span is mostly rounding.
         adds = size > torch.finfo(q.dtype).eps ** 0.5 * before
-        scale = torch.where(adds, 1 / size, 0)
+        scale = (1 / size).masked_fill(~adds, 0)
         return Secants(
             torch.cat(((p * scale).unsqueeze(1), moves), dim=1),
             torch.cat(((q * scale).unsqueeze(1), changes), dim=1),

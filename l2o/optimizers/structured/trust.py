@@ -16,6 +16,8 @@ PROBE = 1e-2
 """The length of the probing step before the first iteration, and of the first step."""
 GROWTH = 4.0
 """What the radius grows by in every iteration, so that an affine field is soon unlimited."""
+UNLIMITED = 1e9
+"""The largest radius."""
 STRETCH = 2.0
 """The longest step in units of the longest of late, where the field is not affine."""
 FADING = 0.9
@@ -71,13 +73,11 @@ class Trust(NamedTuple):
 
     def grown(self, caught: Tensor, steepness: Tensor, moved: Tensor) -> Trust:
         """With what the last step has shown, (B, 1) each."""
-        longest = torch.where(
-            caught, self.longest, torch.maximum(FADING * self.longest, moved)
-        )
+        longest = torch.where(caught, self.longest, torch.maximum(FADING * self.longest, moved))
         return self._replace(
             steepest=torch.maximum(self.steepest, steepness),
             longest=longest,
-            radius=GROWTH * self.radius,
+            radius=(GROWTH * self.radius).clamp(max=UNLIMITED),
             affine=self.affine & ~caught,
         )
 
@@ -88,4 +88,6 @@ class Trust(NamedTuple):
     def shortened(self, step: Tensor, by_secants: Tensor) -> Tensor:
         """The factor ≤ 1 on a step, (B, 1)."""
         limit = torch.where(self.affine & by_secants, self.radius, STRETCH * self.longest)
-        return (limit / length(step)).clamp(max=1)
+        size = length(step)
+        longer = size > limit
+        return torch.where(longer, limit / torch.where(longer, size, 1), 1)

@@ -17,7 +17,7 @@ from l2o.optimizers.base import LearnedOptimizer, OracleCalls
 from l2o.optimizers.hand_designed.game import Game, join
 from l2o.optimizers.structured.directions import CALLS, DIRECTIONS, FIRST, NORMALIZERS, Sight
 from l2o.optimizers.structured.network import CoefficientLSTM
-from l2o.optimizers.structured.norms import cosine, length, logarithm, slope
+from l2o.optimizers.structured.norms import length, logarithm, slope
 from l2o.optimizers.structured.secants import Secants
 from l2o.optimizers.structured.trust import PROBE, Trust
 from l2o.problems import Instances, Iterate
@@ -135,10 +135,10 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
     ) -> tuple[Iterate, StructuredState]:
         game, z = Game(instances, iterate.x.shape[1]), join(iterate)
         sight, secants, trust = self._look(game, z, state)
-        steps = [DIRECTIONS[name](sight) for name in self.directions]
         correction, rest = secants.solve(sight.field)
+        steps = [DIRECTIONS[name](sight) for name in self.directions]
+        seen = torch.stack((*steps, correction, -rest / sight.constant))
         shared = self._shared(sight, rest, state.field, trust)
-        seen = [*steps, correction, -rest / sight.constant]
         base, (along, left, newest), memories = self._coefficients(sight, seen, shared, state)
 
         explored = left * rest
@@ -147,7 +147,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         by_secants = along * correction - explored / sight.constant
         step, trusted, share = by_secants, torch.ones_like(trust.affine), 1.0
         if self.trust:
-            combined = torch.stack(steps).mul(base).sum(0)
+            combined = (base * seen[:-2]).sum(0)
             trusted = length(correction) <= trust.reach()
             step = torch.where(trusted, by_secants, combined)
             share = trust.shortened(step, trusted)
@@ -165,9 +165,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
     def oracle_calls(self, instances: Instances) -> OracleCalls:
         return OracleCalls(1 + sum(CALLS.get(name, 0) for name in self.directions), start=2)
 
-    def _look(
-        self, game: Game, z: Tensor, state: StructuredState
-    ) -> tuple[Sight, Secants, Trust]:
+    def _look(self, game: Game, z: Tensor, state: StructuredState) -> tuple[Sight, Secants, Trust]:
         """What the last step has shown; a step that was trusted wrongly is taken back."""
         field = game.field(z)
         caught = state.trust.caught(field, state.field) & self.trust
@@ -176,11 +174,13 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         steepness = slope(move, change)
         constant = self.normalizer(state.constant, steepness)
         trust = state.trust.grown(caught, steepness, length(move))
-        secants = state.secants.pushed(move, change).without((state.trust.cut | caught) & self.trust)
+        secants = state.secants.pushed(move, change).without(
+            (state.trust.cut | caught) & self.trust
+        )
         return Sight(game, z, field, move, change, constant), secants, trust
 
     def _shared(self, sight: Sight, rest: Tensor, last: Tensor, trust: Trust) -> Tensor:
-        """What both networks see, (B, 4)."""
+        """What both networks see, (4, B)."""
         size = length(sight.field)
         ratios = torch.cat(
             (
@@ -191,42 +191,49 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             dim=1,
         )
         ratios = ratios if self.raw_inputs else logarithm(ratios)
-        return torch.cat((ratios, trust.affine.to(ratios)), dim=1)
+        return torch.cat((ratios, trust.affine.to(ratios)), dim=1).t()
 
     def _coefficients(
-        self, sight: Sight, seen: list[Tensor], shared: Tensor, state: StructuredState
+        self, sight: Sight, seen: Tensor, shared: Tensor, state: StructuredState
     ) -> tuple[Tensor, tuple[Tensor, ...], list[Tensor]]:
         """What the networks decide.
+
+        Args:
+            sight: Of this iteration.
+            seen: The directions and both parts of the secant step, (k + 2, B, d).
+            shared: What both networks see, (4, B).
+            state: After the last iteration.
 
         Returns:
             Coefficients of the directions, (k, B, d), and of the secant step's parts, (B, 1)
             each; the networks' next states.
         """
-        unit = length(sight.field) / sight.constant
+        unit = (length(sight.field) / sight.constant).t()
         m, count = sight.game.m, len(self.directions)
         coefficients, memories = [], []
         for player, network, memory in (
             (slice(None, m), self.minimizer, state.minimizer),
             (slice(m, None), self.maximizer, state.maximizer),
         ):
-            own = [part[:, player] for part in seen]
-            sizes = torch.cat([length(part) for part in own], dim=1)
+            own, downhill = seen[:, :, player], -sight.field[:, player]
+            sizes = length(own)
+            angles = (own / sizes * (downhill / length(downhill))).sum(-1)
+            sizes = sizes.squeeze(-1)
             sizes = sizes if self.raw_inputs else logarithm(sizes / unit)
-            angles = [cosine(part, -sight.field[:, player]) for part in own]
-            features = torch.cat((sizes, *angles, shared), dim=1)
             # An instance that has overflowed must not reach the weights through 0 · inf.
-            features = features.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+            features = torch.cat((sizes, angles, shared)).nan_to_num(0.0, 0.0, 0.0)
             memory = memory if self.recurrent else torch.zeros_like(memory)
             chosen, memory = network(features, memory)
             coefficients.append(chosen)
             memories.append(memory)
         of_x, of_y = coefficients
+        sizes_of_players = (m, sight.field.shape[1] - m)
         base = torch.cat(
-            (
-                of_x[:, :count].t().unsqueeze(2).expand(-1, -1, m),
-                of_y[:, :count].t().unsqueeze(2).expand(-1, -1, sight.field.shape[1] - m),
-            ),
+            [
+                chosen[:count].unsqueeze(2).expand(-1, -1, size)
+                for chosen, size in zip(coefficients, sizes_of_players, strict=True)
+            ],
             dim=2,
         )
-        agreed = ((of_x + of_y) / 2)[:, count:].split(1, dim=1)
+        agreed = ((of_x[count:] + of_y[count:]) / 2).unsqueeze(2).unbind()
         return base, agreed, memories
