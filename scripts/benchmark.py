@@ -53,13 +53,13 @@ def fit(job: Job, directory: Path) -> None:
         enable_model_summary=False,
         default_root_dir=directory,
     )
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     trainer.fit(job.module, datamodule=data)
 
 
 def fit_plainly(job: Job) -> None:
     """The same steps in a loop of our own."""
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
     module.log_dict = lambda *args, **options: None  # type: ignore[method-assign]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -40,33 +40,36 @@ class InstanceData(LightningDataModule):
     set is the same for all.
 
     Args:
-        problem: The family to sample from.
+        problems: The families to sample from; with several, the epochs take turns.
         protocol: How many instances and windows there are.
         seed: Seed of the run.
     """
 
-    def __init__(self, problem: Problem, protocol: Protocol, seed: int) -> None:
+    def __init__(self, problems: Sequence[Problem], protocol: Protocol, seed: int) -> None:
         super().__init__()
-        self.problem = problem
+        self.problems = list(problems)
         self.protocol = protocol
         self.seed = seed
 
     def setup(self, stage: str) -> None:
         """Samples the instances; called by Lightning before fitting."""
-        self.instances = self.sample()
+        self.instances = [self._sample(problem) for problem in self.problems]
         size = self.protocol.validation.instances
-        self.validation = ValidationSet(
-            self.problem.sample(size, generator(self.seed, "validation", "instances")),
-            self.problem.sample_start(size, generator(self.seed, "validation", "start")),
-        )
+        self.validation = [
+            ValidationSet(
+                problem.sample(size, generator(self.seed, "validation", "instances")),
+                problem.sample_start(size, generator(self.seed, "validation", "start")),
+            )
+            for problem in self.problems
+        ]
 
     def train_dataloader(self) -> Batches:
         """The windows of an epoch, in order; iterating again gives those of the next."""
         return Batches(self._windows)
 
     def val_dataloader(self) -> Batches:
-        """The validation set as one batch."""
-        return Batches(lambda: iter([self.validation]))
+        """The validation set of each problem as one batch."""
+        return Batches(lambda: iter(self.validation))
 
     def transfer_batch_to_device(
         self, batch: Window | ValidationSet, device: torch.device, dataloader_idx: int
@@ -80,18 +83,22 @@ class InstanceData(LightningDataModule):
     def start(self, epoch: int) -> Iterate:
         """The starting points of an epoch: fresh ones each, a function of seed and epoch."""
         count = self.protocol.instances
-        points = self.problem.sample_start(count, generator(self.seed, "train", "start", epoch))
+        problem = self.problems[epoch % len(self.problems)]
+        points = problem.sample_start(count, generator(self.seed, "train", "start", epoch))
         return Iterate(*(point[self._share(count)] for point in points))
 
-    def sample(self, *stream: str | int) -> Instances:
+    def _sample(self, problem: Problem, *stream: int) -> Instances:
         """This process's training instances, from a stream of the run."""
         count = self.protocol.instances
-        instances = self.problem.sample(count, generator(self.seed, "train", "instances", *stream))
+        instances = problem.sample(count, generator(self.seed, "train", "instances", *stream))
         return instances.select(self._share(count))
 
     def _windows(self) -> Iterator[Window]:
         epoch = self.trainer.current_epoch if self.trainer else 0
-        instances = self.sample(epoch) if self.protocol.fresh_instances else self.instances
+        turn = epoch % len(self.problems)
+        instances = self.instances[turn]
+        if self.protocol.fresh_instances:
+            instances = self._sample(self.problems[turn], epoch)
         start = self.start(epoch)
         for position in range(self.protocol.windows(epoch)):
             yield Window(instances, start, epoch, position)

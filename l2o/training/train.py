@@ -47,6 +47,9 @@ class Job:
 
     settings: dict[str, Any]
     problem: Problem
+    """What it is tested on, and trained on unless there is a mixture."""
+    mixture: list[Problem]
+    """What it is trained on in turn."""
     optimizer: LearnedOptimizer[Any]
     protocol: Protocol
     reward: Reward
@@ -65,7 +68,12 @@ class Job:
         settings = plain(config)
         seed = checks.count("seed", settings["seed"], minimum=0)
         problem = build(settings["problem"], Problem, "problem")
-        problem.check()
+        mixture = [
+            build(described, Problem, f"mixture.{place}")
+            for place, described in enumerate(_list("mixture", settings["mixture"]))
+        ]
+        for one in (problem, *mixture):
+            one.check()
         # The tricks concern the optimizer, whose settings refer to them.
         recipe = {key: value for key, value in settings["protocol"].items() if key != "tricks"}
         try:
@@ -83,11 +91,21 @@ class Job:
         except UserError as error:
             raise UserError(f"evaluation.{error}") from None
         optimizer = build(settings["variant"], LearnedOptimizer, "variant")
-        _check_fit(optimizer, problem)
+        for one in (problem, *mixture):
+            _check_fit(optimizer, one)
         _check_accelerator(settings["strategy"]["accelerator"])
         directory = Path(settings["run_dir"])
         return cls(
-            settings, problem, optimizer, protocol, reward, curriculum, evaluation, seed, directory
+            settings,
+            problem,
+            mixture or [problem],
+            optimizer,
+            protocol,
+            reward,
+            curriculum,
+            evaluation,
+            seed,
+            directory,
         )
 
     @property
@@ -165,9 +183,9 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
         reason = str(error).strip().split("\n")[0]
         raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
     module = job.module
-    rows = protocol.instances * max(job.problem.m, job.problem.n)
+    rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
     with _threads(rows):
-        trainer.fit(module, datamodule=InstanceData(job.problem, protocol, job.seed))
+        trainer.fit(module, datamodule=InstanceData(job.mixture, protocol, job.seed))
     if protocol.epochs % every:
         trainer.save_checkpoint(folder / "last.ckpt")
     return trainer, history
@@ -186,6 +204,14 @@ def _threads(rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    """A list of settings, null for none; raises UserError if it is neither."""
+    value = [] if value is None else value
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise UserError(f"{name}: expected a list of problems' settings or null, got {value!r}")
+    return value
 
 
 def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:

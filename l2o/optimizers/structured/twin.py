@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from l2o import checks
 from l2o.errors import UserError
@@ -145,7 +145,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         if secants.changes.shape[1]:
             explored = explored + newest * length(rest) * secants.changes[:, 0]
         by_secants = along * correction - explored / sight.constant
-        step, trusted, share = by_secants, torch.ones_like(trust.affine), 1.0
+        step, trusted = by_secants, torch.ones_like(trust.affine)
+        share = torch.ones_like(sight.constant)
         if self.trust:
             combined = (base * seen[:-2]).sum(0)
             trusted = length(correction) <= trust.reach()
@@ -155,10 +156,11 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         trust = trust._replace(
             expected=sight.field - share * along * (sight.field - rest),
             unknown=torch.where(trusted, length(moved - share * along * correction), torch.inf),
-            cut=(~trusted | (torch.as_tensor(share) < 1)) & trust.affine,
+            cut=(~trusted | (share < 1)) & trust.affine,
         )
+        minimizer, maximizer = memories
         following = StructuredState(
-            *memories, sight.point, sight.field, sight.constant, secants, trust
+            minimizer, maximizer, sight.point, sight.field, sight.constant, secants, trust
         )
         return game.split(sight.point + moved), following
 
