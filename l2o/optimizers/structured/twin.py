@@ -23,8 +23,8 @@ from l2o.optimizers.structured.trust import PROBE, Trust
 from l2o.problems import Instances, Iterate
 from l2o.seeding import generator as stream
 
-SECANT = (1.0, 0.5, 0.5)
-"""Before training, the coefficients of the secant step and of its two explorations."""
+EXPLORATION = (0.5, 0.5)
+"""Before training, c_r and c_q: how far a secant step goes beyond what its memory spans."""
 
 
 class StructuredState(NamedTuple):
@@ -48,14 +48,14 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
     """z_{t+1} = z_t + w·(secant step where it is trusted, else base step), G = (∇ₓf, −∇_y f).
 
     base step:   Σ_k c_k d_k, over the named directions, each player with its own c;
-    secant step: c_a a − (c_r r + c_q‖r‖q₁)/L, with a = −P Qᵀ G the step to the shortest field
+    secant step: a − (c_r r + c_q‖r‖q₁)/L, with a = −P Qᵀ G the step to the shortest field
                  that the last K changes allow, r = G − Q Qᵀ G what is left of it there, and q₁
                  the newest change.
 
     On an affine field the secant step is a Krylov method with constant memory: r and q₁ are what
     it explores next (both are needed: in a bilinear game ⟨G, J G⟩ = 0, so that r alone stalls).
-    That holds for any c_r and c_q, as long as all coordinates share them; so the two networks
-    agree on the mean of what they want there. The field counts as affine until it is caught
+    That holds for any c_r and c_q, as long as all coordinates share them and a is taken whole; so
+    the two networks agree on the mean of what they want there. The field counts as affine until it is caught
     (`Trust`); then that step is taken back, secant steps are taken only where they are not
     longer than those of late, and no step is more than twice as long as these.
 
@@ -100,7 +100,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         self.trust = checks.flag("trust", trust)
         self.recurrent = checks.flag("recurrent", recurrent)
         self.raw_inputs = checks.flag("raw_inputs", raw_inputs)
-        first = [*(FIRST.get(name, 0.0) for name in self.directions), *SECANT]
+        first = [*(FIRST.get(name, 0.0) for name in self.directions), *EXPLORATION]
         features = 2 * (len(self.directions) + 2) + 4
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
@@ -139,12 +139,12 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         steps = [DIRECTIONS[name](sight) for name in self.directions]
         seen = torch.stack((*steps, correction, -rest / sight.constant))
         shared = self._shared(sight, rest, state.field, trust)
-        base, (along, left, newest), memories = self._coefficients(sight, seen, shared, state)
+        base, (left, newest), memories = self._coefficients(sight, seen, shared, state)
 
         explored = left * rest
         if secants.changes.shape[1]:
             explored = explored + newest * length(rest) * secants.changes[:, 0]
-        by_secants = along * correction - explored / sight.constant
+        by_secants = correction - explored / sight.constant
         step, trusted = by_secants, torch.ones_like(trust.affine)
         share = torch.ones_like(sight.constant)
         if self.trust:
@@ -154,8 +154,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             share = trust.shortened(step, trusted)
         moved = share * step
         trust = trust._replace(
-            expected=sight.field - share * along * (sight.field - rest),
-            unknown=torch.where(trusted, length(moved - share * along * correction), torch.inf),
+            expected=sight.field - share * (sight.field - rest),
+            unknown=torch.where(trusted, length(moved - share * correction), torch.inf),
             cut=(~trusted | (share < 1)) & trust.affine,
         )
         minimizer, maximizer = memories
@@ -207,7 +207,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             state: After the last iteration.
 
         Returns:
-            Coefficients of the directions, (k, B, d), and of the secant step's parts, (B, 1)
+            Coefficients of the directions, (k, B, d), and of the two explorations, (B, 1)
             each; the networks' next states.
         """
         unit = (length(sight.field) / sight.constant).t()
