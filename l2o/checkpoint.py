@@ -11,6 +11,7 @@ import torch
 
 from l2o.errors import UserError
 from l2o.optimizers import LearnedOptimizer
+from l2o.pretrained import pretrained, read_weights, shipped
 from l2o.settings import build
 
 PREFIX = "optimizer."
@@ -30,7 +31,8 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
     """The learned optimizer of a checkpoint.
 
     Args:
-        path: A `.ckpt` file that a training run wrote.
+        path: A `.ckpt` file that a training run wrote, or the name of an optimizer that comes
+            with the package, see `l2o.pretrained()`.
         trust_classes: Also build classes that the file names outside `l2o`. Importing them
             runs their code: opt in only for files that you trust.
 
@@ -41,7 +43,7 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
         UserError: If the file is missing, damaged, or not a checkpoint of l2o.
 
     Example:
-        >>> optimizer = l2o.load("outputs/run/checkpoints/best.ckpt")
+        >>> optimizer = l2o.load("structured_twin/universal")
         >>> trajectory = l2o.unroll(optimizer, instances, start, iterations=1000)
     """
     return load_checkpoint(path, trust_classes=trust_classes).optimizer
@@ -49,6 +51,12 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 
 def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpoint:
     """The optimizer of a checkpoint together with its settings; see `load`."""
+    own = None if Path(path).exists() else shipped(path)
+    if own is not None:
+        weights, config = read_weights(own)
+        optimizer = build(config["variant"], LearnedOptimizer, f"{path}: variant", own_only=True)
+        load_weights(optimizer, weights, path)
+        return Checkpoint(optimizer, config)
     match read_tensors(path):
         case {"state_dict": dict(named), "l2o": {"config": {"variant": dict(variant)} as config}}:
             names = [name for name in named if str(name).startswith(PREFIX)]
@@ -69,7 +77,8 @@ def read_tensors(path: str | Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
+        names = ", ".join(pretrained())
+        raise UserError(f"{path}: no such file, nor one of the package's: {names}") from None
     except (PermissionError, IsADirectoryError) as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:

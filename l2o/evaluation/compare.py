@@ -26,6 +26,7 @@ from l2o.evaluation.run import safeguarded
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
+from l2o.pretrained import pretrained
 from l2o.problems import Instances, Iterate, Problem
 from l2o.seeding import generator
 from l2o.settings import build
@@ -139,11 +140,12 @@ def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, Hand
 
 
 def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
-    """The learned optimizers of the checkpoints, named by class and seed."""
+    """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
         optimizer, trained = load_checkpoint(path, trust_classes=trust_classes)
-        base = f"{type(optimizer).__name__}_seed{trained['seed']}"
+        own = path if path in pretrained() else None
+        base = own or f"{type(optimizer).__name__}_seed{trained['seed']}"
         name, copies = base, 1
         while name in found:
             copies += 1
