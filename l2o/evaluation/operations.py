@@ -42,11 +42,11 @@ class Operations(NamedTuple):
         return self.products + self.elementwise
 
 
-class _Elementwise(TorchDispatchMode):
+class _Elementwise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as PyTorch left it
     """Counts the results of every operator that PyTorch itself tags as pointwise."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.count = 0
 
     def __torch_dispatch__(
