@@ -117,6 +117,7 @@ def _plot(found: Found, path: Path) -> None:
         panel.plot([], [], "o", ms=3, color="grey", label="each seed")
         panel.set_title(key.upper(), fontsize=11)
         panel.set_xlabel("range of Table 1")
+        panel.set_ylim(-3, 105)  # so that marks at 0 and 100 are seen whole
         tidy(panel)
     panels[0].set_ylabel("% of test trajectories")
     handles, labels = panels[0].get_legend_handles_labels()
