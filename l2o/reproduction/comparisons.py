@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from l2o.reproduction.jobs import Job
 
@@ -22,6 +24,49 @@ COLUMNS = {
     "calls_to_1e-06": "calls to 1e-6",
 }
 """Of a comparison's table, what the report shows, and under which heading."""
+RIVALS = ("gda", "ogda", "gd_anchoring", "kbeam_5", "halpern")
+"""The methods that the paper compares with; the others are ours."""
+
+
+class Ends(NamedTuple):
+    """Where a comparison's optimizers end: median distances after 1000 iterations."""
+
+    twin: float
+    """Of Twin-L2O as it was trained."""
+    twin_sr1: float
+    """Its SR1."""
+    guarded: float
+    """Of safeguarded Twin-L2O; NaN if it was not compared."""
+    guarded_sr1: float
+    """Its SR1."""
+    rivals: dict[str, float]
+    """Of the methods that the paper compares with."""
+
+    @property
+    def best_rival(self) -> str:
+        """The one of them that ends closest."""
+        return min(self.rivals, key=lambda name: self.rivals[name])
+
+
+def ends_of(jobs: Sequence[Job]) -> dict[str, Ends]:
+    """Where optimizers end, by the experiment of each comparison.
+
+    Args:
+        jobs: Of one target, finished; those that train are passed over.
+    """
+    found = {}
+    for job in _comparisons(jobs):
+        last = {row["optimizer"]: float(row["distance_1000"]) for row in _rows(job)}
+        learned = {row["optimizer"]: row for row in _rows(job) if row["settings"] == "learned"}
+        twin, *guarded = sorted(learned, key=len)
+        found[str(job.settings["experiment"])] = Ends(
+            last[twin],
+            float(learned[twin]["sr1"]),
+            last[guarded[0]] if guarded else math.nan,
+            float(learned[guarded[0]]["sr1"]) if guarded else math.nan,
+            {name: last[name] for name in RIVALS if name in last},
+        )
+    return found
 
 
 def figure2(jobs: Sequence[Job], path: Path) -> str:
@@ -57,7 +102,8 @@ def figure3(jobs: Sequence[Job], path: Path) -> str:
         "## Figure 3: the safeguard",
         "",
         "Paper: on unseen games plain Twin-L2O diverges, safeguarded it converges, faster than "
-        "Halpern's iteration and OMD and much better than GD-Anchoring.",
+        "Halpern's iteration and OMD and much better than GD-Anchoring. Halpern's step size is "
+        "tuned here, that of the safeguard is the default of `safeguard.step_size`.",
     ]
     for job in _comparisons(jobs):
         name = names[str(job.settings["experiment"])]

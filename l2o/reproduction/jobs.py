@@ -20,7 +20,7 @@ from l2o.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project: where the scripts are."""
-SCRIPTS = ("train", "compare", "evaluate")
+SCRIPTS = ("train", "compare", "evaluate", "operations")
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Job:
     """One run of a script.
 
     Attributes:
-        script: `train`, `compare` or `evaluate`.
+        script: `train`, `compare`, `evaluate` or `operations`.
         settings: Its overrides.
         directory: Where it leaves its results; finished once `metrics.json` is in it.
         phase: The place of its sweep in the target; it may need results of those before.

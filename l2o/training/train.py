@@ -184,7 +184,7 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
         raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
     module = job.module
     rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
-    with _threads(rows):
+    with _threads(rows), _no_denormals():
         trainer.fit(module, datamodule=InstanceData(job.mixture, protocol, job.seed))
     if protocol.epochs % every:
         trainer.save_checkpoint(folder / "last.ckpt")
@@ -204,6 +204,20 @@ def _threads(rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_denormals() -> Iterator[None]:
+    """Numbers below the smallest normal one, 1e-38 in single precision, become zero.
+
+    The gradients of an LSTM that a runaway iterate has saturated are such numbers, and a
+    processor takes several times as long for them.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _list(name: str, value: Any) -> list[Any]:

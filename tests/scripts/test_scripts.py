@@ -49,6 +49,7 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
         ("compare", "safeguard=halper", "safeguard: expected one of halpern, none, got 'halper'"),
         ("evaluate", "safeguard.slack=1", "safeguard.slack: no such setting 'slack'"),
         ("compare", "methods.ogd=1", "methods.ogd: no such setting 'ogd'; methods has adaptive"),
+        ("operations", "only=[led]", "only: no method 'led'; choose from gda"),
         ("rates", "problem=saddle", "problem: expected problem=quadratic_game, got Saddle"),
         ("evaluate", "released_min=file", "released_max: expected the path of the other weight"),
     ],
