@@ -157,10 +157,11 @@ def print_comparison(
 
 def _shown(results: Sequence[Result]) -> list[str]:
     """What of the table is printed: calls to distances or, where none gets there, distances."""
-    told = [f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS]
-    if not any(math.isfinite(r.numbers[told[-1]]) for r in results):
-        told = [f"{results[0].quantity}_after_{budget}_calls" for budget in BUDGETS]
     columns = _columns(results)
+    told = [f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS]
+    after = [f"{results[0].quantity}_after_{budget}_calls" for budget in BUDGETS]
+    if after[0] in columns and not any(math.isfinite(r.numbers[told[-1]]) for r in results):
+        told = after
     return [key for key in (*SHARES, *told) if key in columns]
 
 
@@ -177,7 +178,9 @@ def _ranked(results: Iterable[Result]) -> list[Result]:
 
 def _columns(results: Iterable[Result]) -> list[str]:
     """Every number that some optimizer has; not all have counts of their own."""
-    return list(dict.fromkeys(key for result in results for key in result.numbers))
+    # Those with most numbers first, so that what others lack keeps its place.
+    fullest = sorted(results, key=lambda result: -len(result.numbers))
+    return list(dict.fromkeys(key for result in fullest for key in result.numbers))
 
 
 def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) -> str:

@@ -51,8 +51,8 @@ def front(points: Sequence[Point]) -> list[Point]:
 def plot_front(results: Sequence[Result], path: Path, title: str) -> None:
     """SR1 against the median of the oracle calls until the distance stays below 1e-6.
 
-    The upper scale is stretched: a height is 1 − √(share of failures). Without known
-    solutions there is no SR1, and no plot.
+    Heights are 1 − √(share of failures), so that 99 and 99.9 % can be told apart. Without
+    known solutions there is no SR1, and no plot.
 
     Args:
         results: Every optimizer of the comparison; learned ones are drawn in red.
@@ -151,7 +151,14 @@ def _label(
 def _boxes(
     points: Sequence[Point], spots: Sequence[Any], sizes: Sequence[Bbox], inside: Bbox
 ) -> list[Bbox]:
-    """Where the names go, in pixels: those of `never` in a column, others near their points."""
+    """Where the names go: those of `never` in a column, others near their points.
+
+    Args:
+        points: Of all optimizers.
+        spots: Where they are, everything in pixels.
+        sizes: Of their names.
+        inside: The plot's area.
+    """
     boxes: dict[int, Bbox] = {}
     column = [i for i, point in enumerate(points) if math.isinf(point.calls)]
     column.sort(key=lambda i: (-spots[i][1], points[i].name))

@@ -14,7 +14,7 @@ from hydra import compose, initialize_config_dir
 from l2o import UserError
 from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set
 from l2o.evaluation.compare import compare
-from l2o.evaluation.comparison_report import Result, _ranked
+from l2o.evaluation.comparison_report import Result, _columns, _ranked, _shown
 from l2o.evaluation.metrics import settling_iteration
 from l2o.optimizers import OracleCalls, hand_designed
 from l2o.optimizers.hand_designed import AGRAAL, GDA, OGDA, Anderson, HandDesigned
@@ -165,6 +165,24 @@ def test_distances_after_equal_oracle_calls() -> None:
     assert "distance_after_1000_calls" not in numbers, "beyond the last iteration"
     late = Result.of("late", measured, OracleCalls(1, start=150)).numbers
     assert late["distance_after_100_calls"] == 200, "not begun"
+
+
+def test_what_is_printed_and_in_which_order() -> None:
+    """Calls to distances if one gets there, else distances; what is missing keeps its place."""
+
+    def result(far: float, cost: float) -> Result:
+        x = torch.full((201, 1), far)
+        still = torch.zeros(1, dtype=torch.bool)
+        measured = Measurements(x, torch.zeros_like(x), still, "distance")
+        return Result.of("some", measured, OracleCalls(cost))
+
+    cheap, dear, lost = result(1e-9, 1), result(1e-9, 5), result(1.0, 5)
+    assert "distance_after_300_calls" not in cheap.numbers
+    assert _columns([cheap, dear]) == list(dear.numbers)
+    shares = ["sr1", "sr2", "diverged"]
+    reached = [*shares, "calls_to_1e-02", "calls_to_1e-04", "calls_to_1e-06"]
+    assert _shown([cheap, lost]) == reached
+    assert _shown([lost]) == [*shares, *(f"distance_after_{n}_calls" for n in (100, 300, 1000))]
 
 
 def test_memory_is_the_state_shared_out_among_coordinates() -> None:
