@@ -27,7 +27,7 @@ from l2o.evaluation.tuning import Tuning, tune
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
 from l2o.pretrained import pretrained
-from l2o.problems import Instances, Iterate, Problem
+from l2o.problems import Instances, Iterate, NoisyInstances, Problem
 from l2o.seeding import generator
 from l2o.settings import build
 
@@ -50,6 +50,7 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         UserError: If the config cannot work; raised before any long work.
     """
     seed = checks.count("seed", config["seed"], minimum=0)
+    noise = checks.number("noise", config["noise"], minimum=0)
     problem = build(config["problem"], Problem, "problem")
     problem.check()
     methods = config["methods"]
@@ -63,9 +64,13 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
     test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
     iterations = sizes["evaluation"].iterations
+    # Judged without noise, under which no matrix is singular.
     optimizers, refused = _applicable(optimizers, test)
     if not optimizers:
         raise UserError("; ".join(refused.values()))
+    if noise:
+        validation = NoisyInstances(validation[0], noise, seed, "validation"), validation[1]
+        test = NoisyInstances(test[0], noise, seed, "test"), test[1]
 
     directory = Path(config["run_dir"])
     directory.mkdir(parents=True, exist_ok=True)
@@ -80,7 +85,7 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
                 write_tuning(name, result.tuning, directory)
             results.append(result)
             line.advance()
-    title = f"{type(problem).__name__}, seed {seed}"
+    title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
     metrics = comparison_metrics(results)
     write_comparison(results, refused, directory, title)
     write_metrics(metrics, directory)

@@ -40,6 +40,8 @@ class Measurements(NamedTuple):
     """`distance` or `gradient_norm`."""
     counts: Mapping[str, Tensor] = MappingProxyType({})
     """What the optimizer itself has to tell, see `Optimizer.counts`, (B,) each."""
+    memory: float = 0.0
+    """Numbers that the optimizer's state holds for each coordinate."""
 
     @property
     def joint(self) -> Tensor:
