@@ -90,7 +90,7 @@ class Own(TwinL2O):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"hidden_size": 5}, "its weights do not fit TwinL2O"),
+        ({"hidden_size": 5}, "its weights do not fit the optimizer"),
         ({"hidden_size": 0}, "variant.hidden_size: expected a whole number of at least 1, got 0"),
         ({"depth": 3}, "unexpected keyword argument 'depth'; its settings are hidden_size, seed"),
     ],
