@@ -116,7 +116,7 @@ def with_weights(
         UserError: If names or shapes differ; found out before any memory is taken.
     """
     if not trusted:
-        _check_fit(make, weights, path)
+        check_fit(make, weights, path)
     optimizer = make()
     try:
         optimizer.load_state_dict(weights)
@@ -126,10 +126,14 @@ def with_weights(
     return optimizer
 
 
-def _check_fit(
+def check_fit(
     make: Callable[[], LearnedOptimizer[Any]], weights: Mapping[str, Any], path: str | Path
 ) -> None:
-    """Compares shapes with those of an optimizer without memory of its own."""
+    """Compares weights with those of an optimizer that `make` builds without any memory.
+
+    Raises:
+        UserError: If names or shapes differ, or it would take much memory besides.
+    """
     try:
         with torch.device("meta"):
             empty = make()

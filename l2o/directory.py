@@ -22,11 +22,15 @@ def claimed(directory: Path) -> Iterator[None]:
     """Makes a directory this process's own while in the context.
 
     Raises:
-        UserError: If another process has it, or its file system knows no locks.
-        OSError: If it cannot be made or written.
+        UserError: If another process has it, it cannot be written, or its file system knows no
+            locks.
     """
-    directory.mkdir(parents=True, exist_ok=True)
-    with (directory / LOCK).open("a+") as file:
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / LOCK).open("a+")
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
+    with lock as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:

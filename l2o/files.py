@@ -27,8 +27,13 @@ LEGACY_PICKLES = 5
 """Pickles that files of PyTorch before 1.6 begin with."""
 
 
-def replace_file(path: Path, content: bytes) -> None:
+def replace_file(path: Path, content: bytes, previous: Path | None = None) -> None:
     """Writes a file so that at any moment it is there whole, the old one or the new one.
+
+    Args:
+        path: Of the file.
+        content: What it shall hold.
+        previous: Where the old one goes, if it is to be kept; a kill may leave that one alone.
 
     Raises:
         OSError: If it cannot be written, with the path in it; an old file is kept.
@@ -39,6 +44,8 @@ def replace_file(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if previous is not None and path.exists():
+            os.replace(path, previous)
         os.replace(temporary, path)
     except BaseException as error:
         temporary.unlink(missing_ok=True)

@@ -104,6 +104,8 @@ class InstanceData(LightningDataModule):
 class Batches:
     """What Lightning iterates over: ready-made batches, so no `DataLoader` with its workers.
 
+    Lightning saves and restores its place by `state_dict` and `load_state_dict`.
+
     Args:
         count: How many batches there are.
         produce: Gives them anew each time.
@@ -112,9 +114,23 @@ class Batches:
     def __init__(self, count: int, produce: Callable[[], Iterator[Any]]) -> None:
         self._count = count
         self._produce = produce
+        self._given = 0
+        self._skip = 0
 
     def __len__(self) -> int:
         return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        return self._produce()
+        first, self._skip = self._skip, 0
+        for place, batch in enumerate(self._produce()):
+            if place >= first:
+                self._given = place + 1
+                yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch have been given."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Begins the next iteration after those."""
+        self._skip = state["given"]

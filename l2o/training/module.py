@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
 from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
 
+from l2o.checkpoint import FORMAT
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
-from l2o.optimizers import LearnedOptimizer
+from l2o.evaluation.report import versions
+from l2o.optimizers import LearnedOptimizer, map_state
+from l2o.optimizers.base import tensors
 from l2o.problems import Iterate
 from l2o.seeding import generator
 from l2o.training.curriculum import Curriculum, best
@@ -55,6 +59,7 @@ class MetaTraining(LightningModule):
         self.seed = seed
         self.config = config
         self._ended_at: tuple[Iterate, Any] | None = None
+        self._to_restore: list[Tensor] = []
         self._so_far = torch.zeros(())
         self._losses: list[Tensor] = []
         self._counted: list[Tensor] = []
@@ -64,8 +69,7 @@ class MetaTraining(LightningModule):
         if batch.position == 0:
             states = generator(self.seed, "train", "states", batch.epoch, self.global_rank)
             self._ended_at = batch.start, self.optimizer.init(batch.instances, batch.start, states)
-        assert self._ended_at is not None, "an epoch begins with window 0"
-        iterate, state = self._ended_at
+        iterate, state = self._ended_at or self._restored(batch)
         trajectory = unroll(
             self.optimizer,
             batch.instances,
@@ -157,4 +161,31 @@ class MetaTraining(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what evaluation needs, as plain data."""
-        checkpoint["l2o"] = {"config": self.config}
+        checkpoint["l2o"] = {"format": FORMAT, "config": self.config, "versions": versions()}
+
+    def progress(self) -> dict[str, list[Tensor]]:
+        """Where the epoch stands between two windows, for `restore`; every process's own."""
+        parts = {
+            "ended_at": tensors(self._ended_at or ()),
+            "so_far": [self._so_far],
+            "losses": self._losses,
+            "counted": self._counted,
+        }
+        return {name: [self._gathered(t).clone() for t in part] for name, part in parts.items()}
+
+    def restore(self, progress: Mapping[str, list[Tensor]]) -> None:
+        """Goes on from what `progress` returned, in the next window of its epoch."""
+        own = {
+            name: [gathered[self.global_rank].to(self.device) for gathered in part]
+            for name, part in progress.items()
+        }
+        self._to_restore, (self._so_far,) = own["ended_at"], own["so_far"]
+        self._losses, self._counted = own["losses"], own["counted"]
+
+    def _restored(self, batch: Window) -> tuple[Iterate, Any]:
+        """Where the window before ended: saved tensors in the structure of a fresh start."""
+        assert self._to_restore, "an epoch begins with window 0"
+        parts = iter(self._to_restore)
+        fresh = batch.start, self.optimizer.init(batch.instances, batch.start)
+        iterate, state = (map_state(lambda _: next(parts), part) for part in fresh)
+        return iterate, state

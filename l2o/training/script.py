@@ -35,8 +35,11 @@ def script(
 
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
         def guarded(config: DictConfig) -> float:
-            with _one_line_errors(on_refusal=_remove_empty_directory):
-                return job(plain(config))
+            try:
+                with _one_line_errors():
+                    return job(plain(config))
+            finally:
+                _remove_empty_directory()
 
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
@@ -59,18 +62,17 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_line_errors(on_refusal: Callable[[], None] = lambda: None) -> Iterator[None]:
+def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
         message = _message(error)
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        message = f"{error.filename}: {error.strerror}"
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     else:
         return
-    on_refusal()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
@@ -100,7 +102,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _remove_empty_directory() -> None:
-    """A refused run leaves no directory behind."""
+    """A run that was refused, or went on elsewhere, leaves no directory behind."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
         directory.rmdir()
