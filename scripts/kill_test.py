@@ -18,7 +18,9 @@ from l2o.errors import UserError
 from l2o.files import read_tensors
 
 KILLS, SEED = 20, 0
-SMALL = ["protocol.epochs=40", "evaluation.iterations=200", "checkpoint_seconds=0.2"]
+LATEST = 0.6
+"""Of the time of a whole run: so most kills come while training, several in each run."""
+SMALL = ["protocol.epochs=60", "evaluation.instances=5", "checkpoint_seconds=0.2"]
 TRAIN = Path(__file__).with_name("train.py")
 
 
@@ -30,11 +32,12 @@ def main() -> None:
         whole = Path(folder) / "whole"
         start(whole, settings).wait()
         length, expected = time.monotonic() - began, results(whole)
-        print(f"never killed: {length:.1f} s; kills come after 0 to {length:.1f} s, seed {SEED}")
+        latest = length * LATEST
+        print(f"never killed: {length:.1f} s; kills come after 0 to {latest:.1f} s, seed {SEED}")
         kills = identical = pending = runs = 0
         while kills < KILLS or pending:
             directory = Path(folder) / f"run{runs}"
-            delay = random_time.uniform(0, length) if kills < KILLS else None
+            delay = random_time.uniform(0, latest) if kills < KILLS else None
             if killed(directory, settings, delay):
                 kills, pending = kills + 1, pending + 1
                 print(f"kill {kills} after {delay:.1f} s: {saved(directory)}", flush=True)
