@@ -54,6 +54,6 @@ def refuse_used(directory: Path) -> None:
     """Raises UserError if a directory holds a run already, so that none is written over."""
     if (directory / "config.yaml").exists():
         raise UserError(
-            f"{directory}: holds a run already; go on with it by resume=auto, remove it, or choose "
-            "another directory"
+            f"{directory}: holds a run already; choose another directory, or remove it "
+            "(training can go on with it: resume=auto)"
         )

@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +20,19 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a script in a directory of its own."""
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(directory)}
     return subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300
+        command,
+        cwd=directory,
+        env=_environment(directory),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Where a script finds modules of the user's, and this copy of the project."""
+    return {**os.environ, "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"}
 
 
 @pytest.mark.parametrize(
@@ -40,6 +52,8 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
         ),
         ("train", "problem=custom", "_target_: a value is missing; add problem._target_=VALUE"),
         ("train", "hydra.run.dir=file/below", "file/below"),
+        ("train", "resume=nowhere", "resume: expected the directory of a run, got nowhere"),
+        ("train", "checkpoint_seconds=-1", "checkpoint_seconds: expected a finite number"),
         ("evaluate", "checkpoint=none.ckpt", "none.ckpt: no such file"),
         ("evaluate", "checkpoint=file", "file: "),
         ("evaluate", "checkpoint=", "either checkpoint=PATH or both released_min"),
@@ -76,6 +90,38 @@ def test_training_and_evaluation_from_the_command_line(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "again" / "metrics.json").read_text())
     metrics = json.loads(results.read_text())
     assert all(metrics[key] == found[key] for key in found if key.startswith("test/"))
+
+
+def test_ctrl_c_and_going_on(tmp_path: Path) -> None:
+    """Ctrl-C while training, the command that is printed, and what it may be combined with."""
+    long = ["protocol.epochs=80", "protocol.validation.every=40", "hydra.run.dir=run"]
+    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *SMALL, *long]
+    with subprocess.Popen(command, cwd=tmp_path, env=_environment(tmp_path), **PIPES) as process:
+        rows = tmp_path / "run" / "metrics.csv"
+        while not rows.exists() or len(rows.read_text().splitlines()) < 3:
+            time.sleep(0.01)
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    words = f"interrupted by SIGINT; to go on: python scripts/train.py resume={tmp_path / 'run'}\n"
+    assert told == words
+
+    done = run("train", tmp_path, f"resume={tmp_path / 'run'}", "seed=3")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: seed=3: cannot be given together with resume=PATH")
+    assert len(done.stderr.splitlines()) == 1
+    done = run("train", tmp_path, f"resume={tmp_path / 'run'}", "checkpoint_seconds=1")
+    assert done.returncode == 0, done.stderr
+    epochs = [row.split(",")[0] for row in rows.read_text().splitlines()[1:]]
+    assert epochs == [str(epoch) for epoch in range(80)]
+    assert not list(tmp_path.glob("outputs/*/*")), "no directory but the run's own"
+    again = run("train", tmp_path, "resume=run")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[0].endswith("its results are in metrics.json")
+
+
+PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 def test_a_sweep_gives_each_job_a_directory(tmp_path: Path) -> None:

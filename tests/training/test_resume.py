@@ -1,7 +1,5 @@
 """A run that was stopped and goes on ends as one that was never stopped, bit for bit."""
 
-import csv
-import json
 import multiprocessing
 import os
 import random
@@ -18,62 +16,11 @@ from l2o import UserError
 from l2o.evaluation import run
 from l2o.training import checkpoints
 from l2o.training import train as training
-from l2o.training.checkpoints import Checkpoints
 from l2o.training.train import train
+from tests.training.stopping import EPOCHS, RECIPE, WINDOWS, results, stopped
 from tests.training.test_configs import composed
 
-EPOCHS, WINDOWS = 4, 3
-RECIPE = [
-    *(f"protocol.epochs={EPOCHS}", f"protocol.horizon={2 * WINDOWS}", "protocol.window=2"),
-    *("protocol.validation.every=2", "curriculum=loss", "curriculum.start=0.5"),
-]
-"""Twelve windows, of which the curriculum counts the best half by the epoch's sums."""
-
-
-def results(directory: Path) -> dict[str, Any]:
-    """What must not depend on whether the run was stopped."""
-    metrics = json.loads((directory / "metrics.json").read_text())
-    found: dict[str, Any] = {k: v for k, v in metrics.items() if not k.startswith("time/")}
-    with (directory / "metrics.csv").open() as file:
-        found["rows"] = list(csv.DictReader(file))
-    for name in ("best", "last"):
-        content = torch.load(directory / "checkpoints" / f"{name}.ckpt", weights_only=True)
-        for key, value in content["state_dict"].items():
-            found[f"{name}/{key}"] = value.numpy().tobytes()
-        for parameter, moments in enumerate(_moments(content)):
-            found[f"{name}/moments {parameter}"] = moments
-    return found
-
-
-def _moments(content: dict[str, Any]) -> list[bytes]:
-    states = (state["state"].values() for state in content.get("optimizer_states", []))
-    return [t.numpy().tobytes() for state in states for p in state for t in p.values()]
-
-
-def stopped(monkeypatch: pytest.MonkeyPatch, windows: int, config: Any, number: int = 15) -> int:
-    """Trains until a signal comes in one of the windows, the first being 1; returns the status."""
-    begun = 0
-
-    def begin(self: Checkpoints, *arguments: Any) -> None:
-        nonlocal begun
-        begun += 1
-        if begun == windows:
-            os.kill(os.getpid(), number)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Checkpoints, "on_train_batch_start", begin)
-        with pytest.raises(SystemExit) as ended:
-            train(config)
-    assert isinstance(ended.value.code, int)
-    return ended.value.code
-
-
-@pytest.fixture(scope="module")
-def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
-    """The results of the run that is never stopped."""
-    directory = tmp_path_factory.mktemp("whole")
-    train(composed(directory, *RECIPE))
-    return results(directory)
+pytestmark = pytest.mark.usefixtures("without_plots")
 
 
 @pytest.mark.parametrize("windows", range(1, EPOCHS * WINDOWS + 1))
@@ -232,7 +179,7 @@ def test_another_run_is_not_gone_on_with(tmp_path: Path, monkeypatch: pytest.Mon
     words = r"protocol\.epochs: the run was begun with 4 \(.*config\.yaml\), now it is 5; choose"
     with pytest.raises(UserError, match=words):
         train(composed(tmp_path, *RECIPE, "protocol.epochs=5", "resume=auto"))
-    with pytest.raises(UserError, match=r"holds a run already; go on with it by resume=auto"):
+    with pytest.raises(UserError, match=r"holds a run already; choose another.*resume=auto"):
         train(composed(tmp_path, *RECIPE))
     with pytest.raises(UserError, match=r"resume: expected the directory of a run, got .*nowhere"):
         train(composed(tmp_path / "a", f"resume={tmp_path}/nowhere"))
