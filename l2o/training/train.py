@@ -36,7 +36,7 @@ from l2o.problems import Problem
 from l2o.seeding import generator
 from l2o.settings import build
 from l2o.training.callbacks import EpochProgress, History
-from l2o.training.checkpoints import BEST, Checkpoints, SafeFiles
+from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.curriculum import Curriculum
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
@@ -208,6 +208,7 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
     optimizer = load(best, trust_classes=job.trusted)
     metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
     upload_results(loggers, metrics, directory, best)
+    best.with_name(PREVIOUS).unlink(missing_ok=True)
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)
     print_table(metrics, job.title, directory)

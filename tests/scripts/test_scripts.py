@@ -30,6 +30,20 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
     )
 
 
+def started(script: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a script in a directory of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=directory, env=_environment(directory), **pipes)
+
+
+def wait_for_rows(process: subprocess.Popen[str], path: Path, count: int) -> None:
+    """Waits until a run has written so many rows of its history."""
+    while not path.exists() or len(path.read_text().splitlines()) <= count:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
 def _environment(directory: Path) -> dict[str, str]:
     """Where a script finds modules of the user's, and this copy of the project."""
     return {**os.environ, "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"}
@@ -95,12 +109,9 @@ def test_training_and_evaluation_from_the_command_line(tmp_path: Path) -> None:
 def test_ctrl_c_and_going_on(tmp_path: Path) -> None:
     """Ctrl-C while training, the command that is printed, and what it may be combined with."""
     long = ["protocol.epochs=80", "protocol.validation.every=40", "hydra.run.dir=run"]
-    command = [sys.executable, str(ROOT / "scripts" / "train.py"), *SMALL, *long]
-    with subprocess.Popen(command, cwd=tmp_path, env=_environment(tmp_path), **PIPES) as process:
-        rows = tmp_path / "run" / "metrics.csv"
-        while not rows.exists() or len(rows.read_text().splitlines()) < 3:
-            time.sleep(0.01)
-            assert process.poll() is None
+    rows = tmp_path / "run" / "metrics.csv"
+    with started("train", tmp_path, *SMALL, *long) as process:
+        wait_for_rows(process, rows, 3)
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
@@ -119,9 +130,6 @@ def test_ctrl_c_and_going_on(tmp_path: Path) -> None:
     again = run("train", tmp_path, "resume=run")
     assert again.returncode == 0, again.stderr
     assert again.stdout.splitlines()[0].endswith("its results are in metrics.json")
-
-
-PIPES: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
 
 
 def test_a_sweep_gives_each_job_a_directory(tmp_path: Path) -> None:
@@ -174,3 +182,20 @@ def test_two_processes_share_the_instances(tmp_path: Path) -> None:
         rows = (tmp_path / strategy / "metrics.csv").read_text().splitlines()
         curves[strategy] = float(rows[1].split(",")[rows[0].split(",").index("train/meta_loss")])
     assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-5)
+
+
+def test_two_processes_go_on(tmp_path: Path) -> None:
+    """Each process of strategy=ddp_cpu goes on with its own instances and LSTM states."""
+    settings = [*SMALL, "protocol.epochs=40", "strategy=ddp_cpu", "checkpoint_seconds=0"]
+    done = run("train", tmp_path, *settings, "hydra.run.dir=whole")
+    assert done.returncode == 0, done.stderr
+    rows = tmp_path / "stopped" / "metrics.csv"
+    with started("train", tmp_path, *settings, "hydra.run.dir=stopped") as process:
+        wait_for_rows(process, rows, 5)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert len(rows.read_text().splitlines()) < 40
+    done = run("train", tmp_path, "resume=stopped")
+    assert done.returncode == 0, done.stderr
+    assert rows.read_text() == (tmp_path / "whole" / "metrics.csv").read_text()
