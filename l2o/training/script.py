@@ -20,6 +20,9 @@ from l2o.errors import UserError
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """The folder of all config files."""
 
+TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
+"""What PyTorch says of tensors beyond the memory or beyond 64 bits."""
+
 
 def script(
     config_name: str,
@@ -71,6 +74,10 @@ def _one_line_errors() -> Iterator[None]:
         if error.strerror is None:
             raise
         message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(w in str(error) for w in TOO_LARGE):
+            raise
+        message = f"not enough memory; choose smaller sizes ({_first_line(error)[:200]})"
     else:
         return
     print(f"error: {message}", file=sys.stderr)

@@ -68,6 +68,8 @@ def _environment(directory: Path) -> dict[str, str]:
         ("train", "hydra.run.dir=file/below", "file/below"),
         ("train", "resume=nowhere", "resume: expected the directory of a run, got nowhere"),
         ("train", "checkpoint_seconds=-1", "checkpoint_seconds: expected a finite number"),
+        ("train", "variant.hidden_size=1000000000", "not enough memory; choose smaller sizes"),
+        ("train", "variant.hidden_size=10000000", "not enough memory; choose smaller sizes"),
         ("evaluate", "checkpoint=none.ckpt", "none.ckpt: no such file"),
         ("evaluate", "checkpoint=file", "file: "),
         ("evaluate", "checkpoint=", "either checkpoint=PATH or both released_min"),

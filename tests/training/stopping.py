@@ -15,7 +15,8 @@ from l2o.training.train import train
 EPOCHS, WINDOWS = 4, 3
 RECIPE = [
     *(f"protocol.epochs={EPOCHS}", f"protocol.horizon={2 * WINDOWS}", "protocol.window=2"),
-    *("protocol.validation.every=2", "curriculum=loss", "curriculum.start=0.5"),
+    *("protocol.validation.every=2", "protocol.instances=32", "problem.b=[0,3]"),
+    *("curriculum=loss", "curriculum.start=0.5"),
 ]
 """Twelve windows, of which the curriculum counts the best half by the epoch's sums."""
 
