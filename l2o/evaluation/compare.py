@@ -11,6 +11,7 @@ import torch
 
 from l2o import checks
 from l2o.checkpoint import load_checkpoint
+from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.comparison_report import (
     Result,
@@ -73,22 +74,23 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         test = NoisyInstances(test[0], noise, seed, "test"), test[1]
 
     directory = Path(config["run_dir"])
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(config, directory)
-    write_versions(directory)
-    results: list[Result] = []
-    with ProgressLine("comparing", len(optimizers), "optimizers") as line:
-        for name, optimizer in optimizers.items():
-            line.note(name)
-            result = _result(name, optimizer, validation, test, iterations, seed, line)
-            if result.tuning:
-                write_tuning(name, result.tuning, directory)
-            results.append(result)
-            line.advance()
     title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
-    metrics = comparison_metrics(results)
-    write_comparison(results, refused, directory, title)
-    write_metrics(metrics, directory)
+    with claimed(directory):
+        refuse_used(directory)
+        write_config(config, directory)
+        write_versions(directory)
+        results: list[Result] = []
+        with ProgressLine("comparing", len(optimizers), "optimizers") as line:
+            for name, optimizer in optimizers.items():
+                line.note(name)
+                result = _result(name, optimizer, validation, test, iterations, seed, line)
+                if result.tuning:
+                    write_tuning(name, result.tuning, directory)
+                results.append(result)
+                line.advance()
+        metrics = comparison_metrics(results)
+        write_comparison(results, refused, directory, title)
+        write_metrics(metrics, directory)
     print_comparison(results, refused, directory, title)
     return metrics
 

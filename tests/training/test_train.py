@@ -27,7 +27,7 @@ def test_a_run_leaves_all_its_results(tmp_path: Path) -> None:
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     plots = {f"plots/{name}.png" for name in ("convergence", "training", "success")}
     checkpoints = {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
-    texts = {"config.yaml", "metrics.csv", "metrics.json", "versions.json"}
+    texts = {".lock", "config.yaml", "metrics.csv", "metrics.json", "versions.json"}
     assert files == plots | checkpoints | texts
 
     written = json.loads((tmp_path / "metrics.json").read_text())
