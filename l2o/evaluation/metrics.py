@@ -104,9 +104,10 @@ def tail_mean(measured: Measurements) -> float:
 
 
 def settling(measured: Measurements) -> float:
-    """The mean number of iterations until the distance stays below 1e-4, all where it does not."""
+    """The geometric mean of the iterations until the distance stays below 1e-4, all if never."""
     iterations = len(measured.joint) - 1
-    return settling_iteration(measured, SETTLED).clamp(max=iterations).mean().item()
+    settled = settling_iteration(measured, SETTLED).clamp(1, iterations)
+    return settled.log().mean().exp().item()
 
 
 SCORES: dict[str, Callable[[Measurements], float]] = {

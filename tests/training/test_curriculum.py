@@ -71,7 +71,7 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
         "protocol.tricks.warmup_iterations=0",
     ]
     job = Job.from_config(composed(tmp_path, *overrides))
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
     module._log_epoch = lambda: None  # type: ignore[method-assign]

@@ -111,7 +111,7 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path, *tricks))
     twin = job.optimizer
     weights = {name: value.clone() for name, value in twin.named_parameters()}
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     window = next(iter(data.train_dataloader()))
     module = job.module
@@ -132,7 +132,7 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
 
 def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path, "protocol.tricks.warmup_iterations=2"))
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
     module._log_epoch = lambda: None  # type: ignore[method-assign]
@@ -148,11 +148,11 @@ def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_pat
 
 def test_instances_are_fixed_and_starting_points_fresh(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path))
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     assert not torch.equal(data.start(0).x, data.start(1).x)
     assert torch.equal(data.start(1).x, data.start(1).x)
-    again = InstanceData(job.problem, job.protocol, job.seed)
+    again = InstanceData(job.mixture, job.protocol, job.seed)
     again.setup("fit")
     assert torch.equal(data.instances.theta["a"], again.instances.theta["a"])
     assert not torch.equal(data.instances.theta["a"][:2], data.validation.instances.theta["a"])
