@@ -9,6 +9,7 @@ from l2o.reproduction.a5 import appendix_a5
 from l2o.reproduction.claims import summary
 from l2o.reproduction.comparisons import figure2, figure3
 from l2o.reproduction.jobs import Job
+from l2o.reproduction.structured import structured
 from l2o.reproduction.table1 import table1
 from l2o.reproduction.trained import appendix_a6, figure1, matrix_game, paper_protocol
 
@@ -47,6 +48,7 @@ def write_report(jobs: Mapping[str, Sequence[Job]], path: Path) -> None:
 
 
 SECTIONS: dict[str, Callable[[Sequence[Job], Path], str]] = {
+    "structured": structured,
     "figure1": figure1,
     "figure2": figure2,
     "matrix_game": matrix_game,
@@ -57,5 +59,5 @@ SECTIONS: dict[str, Callable[[Sequence[Job], Path], str]] = {
     "paper_protocol": paper_protocol,
 }
 """What is written on each target, in the order of the report."""
-PIECEMEAL = ("matrix_game", "paper_protocol")
+PIECEMEAL = ("structured", "matrix_game", "paper_protocol")
 """Targets whose runs are told one by one, without waiting for the others."""

@@ -154,8 +154,9 @@ def test_instances_are_fixed_and_starting_points_fresh(tmp_path: Path) -> None:
     assert torch.equal(data.start(1).x, data.start(1).x)
     again = InstanceData(job.mixture, job.protocol, job.seed)
     again.setup("fit")
-    assert torch.equal(data.instances.theta["a"], again.instances.theta["a"])
-    assert not torch.equal(data.instances.theta["a"][:2], data.validation.instances.theta["a"])
+    (found,), (same,), (validation,) = data.instances, again.instances, data.validation
+    assert torch.equal(found.theta["a"], same.theta["a"])
+    assert not torch.equal(found.theta["a"][:2], validation.instances.theta["a"])
 
 
 def test_denormal_numbers_are_zero_in_meta_training_alone(
