@@ -55,9 +55,9 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
     On an affine field the secant step is a Krylov method with constant memory: r and q₁ are what
     it explores next (both are needed: in a bilinear game ⟨G, J G⟩ = 0, so that r alone stalls).
     That holds for any c_r and c_q, as long as all coordinates share them and a is taken whole; so
-    the two networks agree on the mean of what they want there. The field counts as affine until it is caught
-    (`Trust`); then that step is taken back, secant steps are taken only where they are not
-    longer than those of late, and no step is more than twice as long as these.
+    the two networks agree on the mean of what they want there. The field counts as affine until
+    it is caught (`Trust`); then that step is taken back, secant steps are taken only where they
+    are not longer than those of late, and no step is more than twice as long as these.
 
     Every coefficient is c⁰ + 0.3·(W h) from the player's LSTM; c⁰ and W are learned, W starts
     at zero, so that untrained it is a designed method. The inputs are logarithms of ratios, and
@@ -176,7 +176,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         steepness = slope(move, change)
         constant = self.normalizer(state.constant, steepness)
         trust = state.trust.grown(caught, steepness, length(move))
-        secants = state.secants.pushed(move, change).without(
+        secants = state.secants.pushed(move, change, z).without(
             (state.trust.cut | caught) & self.trust
         )
         return Sight(game, z, field, move, change, constant), secants, trust
