@@ -33,23 +33,35 @@ class Secants(NamedTuple):
         nothing = z.new_zeros(len(z), min(count, z.shape[1]), z.shape[1])
         return cls(nothing, nothing)
 
-    def pushed(self, move: Tensor, change: Tensor) -> Secants:
+    def pushed(self, move: Tensor, change: Tensor, point: Tensor) -> Secants:
         """The memory with a new pair instead of the oldest, orthogonal to the others.
+
+        A pair that carries rounding alone is not remembered: at a solution such pairs would lead
+        away from it.
 
         Args:
             move: z_t − z_{t−1}, (B, d).
             change: G_t − G_{t−1}, (B, d).
+            point: z_t, (B, d), for what is rounding there.
         """
         if not self.moves.shape[1]:
             return self
         moves, changes = self.moves[:, :-1], self.changes[:, :-1]
-        p, q, before = move, change, length(change)
+        kind = torch.finfo(change.dtype)
+        moved, unit, far = (
+            part.detach().abs().amax(1, keepdim=True) for part in (move, change, point)
+        )
+        teaches = (moved > kind.eps * (far + kind.eps**0.5)) & (unit > kind.tiny**0.5 * moved)
+        # In units of the change no square underflows, whatever the scale of f; the unit drops out.
+        unit = torch.where(teaches, unit, 1)
+        p, q = move / unit, change / unit
+        before = length(q)
         for _ in range(2):  # twice is enough (Giraud et al. 2005)
             shares = (changes @ q.unsqueeze(2)).mT
             q, p = q - (shares @ changes).squeeze(1), p - (shares @ moves).squeeze(1)
         size = length(q)
         # What is left of a change that the others span is mostly rounding.
-        adds = size > torch.finfo(q.dtype).eps ** 0.5 * before
+        adds = teaches & (size > kind.eps**0.5 * before)
         scale = (1 / size).masked_fill(~adds, 0)
         return Secants(
             torch.cat(((p * scale).unsqueeze(1), moves), dim=1),

@@ -176,7 +176,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         steepness = slope(move, change)
         constant = self.normalizer(state.constant, steepness)
         trust = state.trust.grown(caught, steepness, length(move))
-        secants = state.secants.pushed(move, change).without(
+        secants = state.secants.pushed(move, change, z).without(
             (state.trust.cut | caught) & self.trust
         )
         return Sight(game, z, field, move, change, constant), secants, trust
