@@ -20,6 +20,17 @@ RECIPE = [
 ]
 """Twelve windows, of which the curriculum counts the best half by the epoch's sums."""
 
+GROWING_WINDOWS = 1 + 2 + 2 + 3
+GROWING = [
+    *("protocol=structured", f"protocol.epochs={EPOCHS}", "protocol.horizon=6"),
+    *("protocol.first_horizon=2", "protocol.window=2", "protocol.validation.every=2"),
+    *("variant=structured_twin", "variant.hidden_size=3", "reward=log_gradient"),
+    "mixture=[{_target_: l2o.problems.Seesaw, start_x: [9990, 10010]}, "
+    "{_target_: l2o.problems.MatrixGame, m: 3, n: 2}]",
+]
+"""A horizon that grows, a mixture of problems, fresh instances, a learning rate that falls, and
+instances that diverge and start anew."""
+
 
 def results(directory: Path) -> dict[str, Any]:
     """What must not depend on whether the run was stopped."""

@@ -17,7 +17,15 @@ from l2o.evaluation import run
 from l2o.training import checkpoints
 from l2o.training import train as training
 from l2o.training.train import train
-from tests.training.stopping import EPOCHS, RECIPE, WINDOWS, results, stopped
+from tests.training.stopping import (
+    EPOCHS,
+    GROWING,
+    GROWING_WINDOWS,
+    RECIPE,
+    WINDOWS,
+    results,
+    stopped,
+)
 from tests.training.test_configs import composed
 
 pytestmark = pytest.mark.usefixtures("without_plots")
@@ -39,6 +47,25 @@ def test_stopped_in_any_window(
     assert not (tmp_path / "metrics.json").exists()
     train(composed(tmp_path, f"resume={tmp_path}"))
     assert results(tmp_path) == whole
+
+
+@pytest.fixture(scope="module")
+def grown(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The results of the run with a growing horizon that is never stopped."""
+    directory = tmp_path_factory.mktemp("grown")
+    train(composed(directory, *GROWING))
+    found = results(directory)
+    assert any(float(row["train/restarted"]) for row in found["rows"])
+    return found
+
+
+@pytest.mark.parametrize("windows", range(1, GROWING_WINDOWS + 1))
+def test_a_growing_horizon_stopped_in_any_window(
+    tmp_path: Path, grown: dict[str, Any], windows: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert stopped(monkeypatch, windows, composed(tmp_path, *GROWING)) == 143
+    train(composed(tmp_path, f"resume={tmp_path}"))
+    assert results(tmp_path) == grown
 
 
 def test_stopped_in_every_window_in_turn(
