@@ -68,7 +68,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         seed: Seed of the initial weights.
         directions: Names of the base step's directions.
         normalizer: How L follows the slopes seen: `decayed`, `largest` or `none` (L = 1).
-        memory: K, pairs of the secant memory; 0 leaves it out.
+        memory: K, pairs of the secant memory; 0 leaves the base step alone.
         trust: Whether steps are limited at all.
         share_weights: Whether one LSTM serves both players.
         recurrent: Whether the LSTMs remember.
@@ -145,12 +145,13 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         if secants.changes.shape[1]:
             explored = explored + newest * length(rest) * secants.changes[:, 0]
         by_secants = correction - explored / sight.constant
-        step, trusted = by_secants, torch.ones_like(trust.affine)
+        combined = (base * seen[:-2]).sum(0)
+        trusted = torch.full_like(trust.affine, self.memory > 0)
+        if self.trust:
+            trusted = trusted & (length(correction) <= trust.reach())
+        step = torch.where(trusted, by_secants, combined)
         share = torch.ones_like(sight.constant)
         if self.trust:
-            combined = (base * seen[:-2]).sum(0)
-            trusted = length(correction) <= trust.reach()
-            step = torch.where(trusted, by_secants, combined)
             share = trust.shortened(step, trusted)
         moved = share * step
         trust = trust._replace(
