@@ -227,6 +227,9 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             features = torch.cat((sizes, angles, shared)).nan_to_num(0.0, 0.0, 0.0)
             memory = memory if self.recurrent else torch.zeros_like(memory)
             chosen, memory = network(features, memory)
+            if chosen.requires_grad:
+                # They weigh what has overflowed, and 0 · NaN is NaN.
+                chosen.register_hook(_finite)
             coefficients.append(chosen)
             memories.append(memory)
         of_x, of_y = coefficients
@@ -240,3 +243,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         )
         agreed = ((of_x[count:] + of_y[count:]) / 2).unsqueeze(2).unbind()
         return base, agreed, memories
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(0.0, 0.0, 0.0)
