@@ -26,6 +26,9 @@ from l2o.seeding import generator as stream
 EXPLORATION = (0.5, 0.5)
 """Before training, c_r and c_q: how far a secant step goes beyond what its memory spans."""
 
+FAINT = 1e-4
+"""What is this much shorter than the field tells a network nothing by its angle."""
+
 
 class StructuredState(NamedTuple):
     """The memory: 2K + 3 numbers for each coordinate, and some for each instance."""
@@ -211,7 +214,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             Coefficients of the directions, (k, B, d), and of the two explorations, (B, 1)
             each; the networks' next states.
         """
-        unit = (length(sight.field) / sight.constant).t()
+        size = length(sight.field)
+        unit = size / sight.constant
         m, count = sight.game.m, len(self.directions)
         coefficients, memories = [], []
         for player, network, memory in (
@@ -220,9 +224,10 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         ):
             own, downhill = seen[:, :, player], -sight.field[:, player]
             sizes = length(own)
-            angles = (own / sizes * (downhill / length(downhill))).sum(-1)
-            sizes = sizes.squeeze(-1)
-            sizes = sizes if self.raw_inputs else logarithm(sizes / unit)
+            # Of what is rounding alone, as the rest of a field that is solved, so is the angle.
+            clear = torch.hypot(sizes, FAINT * unit) * torch.hypot(length(downhill), FAINT * size)
+            angles = (own * downhill / clear).sum(-1)
+            sizes = (sizes if self.raw_inputs else logarithm(sizes / unit)).squeeze(-1)
             # An instance that has overflowed must not reach the weights through 0 · inf.
             features = torch.cat((sizes, angles, shared)).nan_to_num(0.0, 0.0, 0.0)
             memory = memory if self.recurrent else torch.zeros_like(memory)
