@@ -110,11 +110,10 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path, *tricks))
     twin = job.optimizer
     weights = {name: value.clone() for name, value in twin.named_parameters()}
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     window = next(iter(data.train_dataloader()))
     module = job.module
-    module._log_epoch = lambda: None  # type: ignore[method-assign]
     module.training_step(window, 0).backward()
     rate = job.protocol.learning_rate
     gradients = {name: p.grad for name, p in twin.named_parameters()}
@@ -131,10 +130,9 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
 
 def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path, "protocol.tricks.warmup_iterations=2"))
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
-    module._log_epoch = lambda: None  # type: ignore[method-assign]
     first, second = data.train_dataloader()
     module.training_step(first, 0).backward()
     assert all((p.grad == 0).all() for p in module.parameters())
@@ -147,14 +145,16 @@ def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_pat
 
 def test_instances_are_fixed_and_starting_points_fresh(tmp_path: Path) -> None:
     job = Job.from_config(composed(tmp_path))
-    data = InstanceData(job.problem, job.protocol, job.seed)
+    data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     assert not torch.equal(data.start(0).x, data.start(1).x)
     assert torch.equal(data.start(1).x, data.start(1).x)
-    again = InstanceData(job.problem, job.protocol, job.seed)
+    again = InstanceData(job.mixture, job.protocol, job.seed)
     again.setup("fit")
-    assert torch.equal(data.instances.theta["a"], again.instances.theta["a"])
-    assert not torch.equal(data.instances.theta["a"][:2], data.validation.instances.theta["a"])
+    assert torch.equal(data.instances[0].theta["a"], again.instances[0].theta["a"])
+    assert not torch.equal(
+        data.instances[0].theta["a"][:2], data.validation[0].instances.theta["a"]
+    )
 
 
 def test_meta_training_learns(tmp_path: Path) -> None:
