@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from l2o import Detach, Instances, Iterate, Trajectory, unroll
+from l2o.divergence import bound_gradients
 from l2o.optimizers import TwinL2O
 from l2o.problems import Seesaw
 from l2o.seeding import generator
@@ -15,6 +16,8 @@ from l2o.unroll import detached
 from tests.helpers import double_batch, small_twin
 
 WINDOW = 3
+SMALL = 1e-6
+"""So small a share of the reward passes back that the meta-gradient of no instance is cut to 1."""
 
 
 def test_windows_make_up_the_whole() -> None:
@@ -94,6 +97,17 @@ def _greedy(instances, trajectory, counted) -> Callable[[Trajectory], Tensor]:
     return loss
 
 
+def test_the_meta_gradient_of_an_instance_is_limited() -> None:
+    """Where it passes: a row longer than 1 is shortened to it, one that is not finite left out."""
+    part = torch.zeros(4, 2).double().requires_grad_()
+    passed = 1 * part
+    bound_gradients([passed, torch.zeros(4, 2)])
+    weights = torch.tensor([[3.0, 4.0], [0.3, 0.4], [torch.inf, 1.0], [torch.nan, 1.0]]).double()
+    (passed * weights).sum().backward()
+    expected = torch.tensor([[0.6, 0.8], [0.3, 0.4], [0.0, 0.0], [0.0, 0.0]]).double()
+    torch.testing.assert_close(part.grad, expected)
+
+
 @pytest.mark.parametrize("counted", [True, False])
 @pytest.mark.parametrize("detach", Detach)
 def test_meta_gradients_by_finite_differences(detach: Detach, counted: bool) -> None:
@@ -120,9 +134,9 @@ def test_meta_gradients_by_finite_differences(detach: Detach, counted: bool) -> 
 
     instances.replay = None
     loss = _meta_loss(twin, original, start, state, detach, counted)
-    loss.backward()
+    (SMALL * loss).backward()
     for name, parameter in twin.named_parameters():
-        flat, gradient = parameter.data.view(-1), parameter.grad.view(-1)
+        flat, gradient = parameter.data.view(-1), parameter.grad.view(-1) / SMALL
         for k in range(0, len(flat), 7):
             value, step = flat[k].item(), 1e-5
             flat[k] = value + step

@@ -91,9 +91,12 @@ class MetaTraining(LightningModule):
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         self._losses.append(meta_loss.detach())
         self._sound = rewarded.sound
+        return meta_loss
+
+    def on_train_batch_end(self, outputs: Any, batch: Window, batch_idx: int) -> None:
+        """Logs the epoch after its last meta-update, which may have been skipped."""
         if batch.position == self.protocol.windows(batch.epoch) - 1:
             self._log_epoch()
-        return meta_loss
 
     def _meta_loss(self, batch: Window, trajectory: Trajectory, rewarded: WindowReward) -> Tensor:
         """The mean reward of the instances that count (paper, Eq. 37), over all processes."""

@@ -72,7 +72,9 @@ def test_a_diverged_trajectory_fails_however_constant_its_end(end: float) -> Non
     metrics = summarize(measured)
     assert (metrics["sr1"], metrics["sr2"], metrics["diverged"]) == (0.5, 0.5, 0.5)
     assert not math.isfinite(metrics["distance_mean"])
-    assert all(score(measured) == math.inf for score in SCORES.values())
+    scores = {name: score(measured) for name, score in SCORES.items()}
+    # Neither settles: one stays at 1e-3, the other counts all iterations as well.
+    assert scores == {"squared_tail_sum": math.inf, "tail_mean": math.inf, "settling": 100}
 
 
 def test_scores_by_hand() -> None:
@@ -80,6 +82,25 @@ def test_scores_by_hand() -> None:
     measured = _measured(torch.tensor([[4.0], [3.0], [2.0], [1.0], [0.0]]))
     assert SCORES["squared_tail_sum"](measured) == 1
     assert SCORES["tail_mean"](measured) == 0
+
+
+def test_settling_by_hand() -> None:
+    """Below 1e-4 for good from iteration 0, 2, 5 and never, and once again far at the last."""
+    near, far = 0.9e-4, 1.1e-4
+    distance = torch.full((6, 5), near)
+    distance[:2, 1] = far
+    distance[4, 2] = far
+    distance[:, 3] = far
+    distance[5, 4] = far
+    # Of five iterations, all where it does not settle.
+    assert SCORES["settling"](_measured(distance)) == (0 + 2 + 5 + 5 + 5) / 5
+
+
+@pytest.mark.parametrize("end", [math.inf, math.nan])
+def test_what_diverges_does_not_settle(end: float) -> None:
+    distance = torch.zeros(11, 2)
+    distance[3:, 1] = end
+    assert SCORES["settling"](_measured(distance)) == 5
 
 
 def test_measure_on_known_trajectories() -> None:

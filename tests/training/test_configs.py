@@ -76,7 +76,8 @@ def test_a_custom_problem_trains(tmp_path: Path) -> None:
 @pytest.mark.parametrize("protocol", _choices("protocol"))
 @pytest.mark.parametrize("variant", _choices("variant"))
 def test_every_protocol_trains_every_variant(tmp_path: Path, protocol: str, variant: str) -> None:
-    train(composed(tmp_path, f"protocol={protocol}", f"variant={variant}"))
+    horizon = "protocol.first_horizon=4"
+    train(composed(tmp_path, f"protocol={protocol}", f"variant={variant}", horizon))
 
 
 @pytest.mark.parametrize("reward", _choices("reward"))

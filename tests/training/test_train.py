@@ -115,7 +115,6 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     data.setup("fit")
     window = next(iter(data.train_dataloader()))
     module = job.module
-    module._log_epoch = lambda: None  # type: ignore[method-assign]
     module.training_step(window, 0).backward()
     rate = job.protocol.learning_rate
     gradients = {name: p.grad for name, p in twin.named_parameters()}
@@ -135,7 +134,6 @@ def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_pat
     data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
-    module._log_epoch = lambda: None  # type: ignore[method-assign]
     first, second = data.train_dataloader()
     module.training_step(first, 0).backward()
     assert all((p.grad == 0).all() for p in module.parameters())

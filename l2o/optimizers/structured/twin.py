@@ -26,6 +26,9 @@ from l2o.seeding import generator as stream
 EXPLORATION = (0.5, 0.5)
 """Before training, c_r and c_q: how far a secant step goes beyond what its memory spans."""
 
+FAINT = 1e-4
+"""What is this much shorter than the field tells a network nothing by its angle."""
+
 
 class StructuredState(NamedTuple):
     """The memory: 2K + 3 numbers for each coordinate, and some for each instance."""
@@ -68,7 +71,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         seed: Seed of the initial weights.
         directions: Names of the base step's directions.
         normalizer: How L follows the slopes seen: `decayed`, `largest` or `none` (L = 1).
-        memory: K, pairs of the secant memory; 0 leaves it out.
+        memory: K, pairs of the secant memory; 0 leaves the base step alone.
         trust: Whether steps are limited at all.
         share_weights: Whether one LSTM serves both players.
         recurrent: Whether the LSTMs remember.
@@ -145,12 +148,13 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         if secants.changes.shape[1]:
             explored = explored + newest * length(rest) * secants.changes[:, 0]
         by_secants = correction - explored / sight.constant
-        step, trusted = by_secants, torch.ones_like(trust.affine)
+        combined = (base * seen[:-2]).sum(0)
+        trusted = torch.full_like(trust.affine, self.memory > 0)
+        if self.trust:
+            trusted = trusted & (length(correction) <= trust.reach())
+        step = torch.where(trusted, by_secants, combined)
         share = torch.ones_like(sight.constant)
         if self.trust:
-            combined = (base * seen[:-2]).sum(0)
-            trusted = length(correction) <= trust.reach()
-            step = torch.where(trusted, by_secants, combined)
             share = trust.shortened(step, trusted)
         moved = share * step
         trust = trust._replace(
@@ -212,7 +216,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             Coefficients of the directions, (k, B, d), and of the two explorations, (B, 1)
             each; the networks' next states.
         """
-        unit = (length(sight.field) / sight.constant).t()
+        size = length(sight.field)
+        unit = size / sight.constant
         m, count = sight.game.m, len(self.directions)
         coefficients, memories = [], []
         for player, network, memory in (
@@ -221,13 +226,17 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         ):
             own, downhill = seen[:, :, player], -sight.field[:, player]
             sizes = length(own)
-            angles = (own / sizes * (downhill / length(downhill))).sum(-1)
-            sizes = sizes.squeeze(-1)
-            sizes = sizes if self.raw_inputs else logarithm(sizes / unit)
+            # Of what is rounding alone, as the rest of a field that is solved, so is the angle.
+            clear = torch.hypot(sizes, FAINT * unit) * torch.hypot(length(downhill), FAINT * size)
+            angles = (own * downhill / clear).sum(-1)
+            sizes = (sizes if self.raw_inputs else logarithm(sizes / unit)).squeeze(-1)
             # An instance that has overflowed must not reach the weights through 0 · inf.
             features = torch.cat((sizes, angles, shared)).nan_to_num(0.0, 0.0, 0.0)
             memory = memory if self.recurrent else torch.zeros_like(memory)
             chosen, memory = network(features, memory)
+            if chosen.requires_grad:
+                # They weigh what has overflowed, and 0 · NaN is NaN.
+                chosen.register_hook(_finite)
             coefficients.append(chosen)
             memories.append(memory)
         of_x, of_y = coefficients
@@ -241,3 +250,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         )
         agreed = ((of_x[count:] + of_y[count:]) / 2).unsqueeze(2).unbind()
         return base, agreed, memories
+
+
+def _finite(gradient: Tensor) -> Tensor:
+    return gradient.nan_to_num(0.0, 0.0, 0.0)
