@@ -39,8 +39,8 @@ def structured(jobs: Sequence[Job], path: Path) -> str:
     lines = [
         "## Structured Twin-L2O",
         "",
-        "Ours, not the paper's. Trainings, tested on the widest range of seesaw in single precision; "
-        "`val/score` is the geometric mean of the iterations until the distance stays below 1e-4.",
+        "Ours, not the paper's. Trainings, tested on the widest range of seesaw in single "
+        "precision; `val/score` is the geometric mean of the iterations until the distance stays below 1e-4.",
         "",
         *table("training", groups_of(trained, _told)),
         "",
