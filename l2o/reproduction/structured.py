@@ -40,7 +40,8 @@ def structured(jobs: Sequence[Job], path: Path) -> str:
         "## Structured Twin-L2O",
         "",
         "Ours, not the paper's. Trainings, tested on the widest range of seesaw in single "
-        "precision; `val/score` is the geometric mean of the iterations until the distance stays below 1e-4.",
+        "precision; `val/score` is the geometric mean of the iterations until the distance stays "
+        "below 1e-4.",
         "",
         *table("training", groups_of(trained, _told)),
         "",
