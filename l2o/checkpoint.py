@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from l2o.errors import UserError
 from l2o.files import read_tensors
 from l2o.optimizers import LearnedOptimizer
-from l2o.pretrained import read_weights, shipped
+from l2o.pretrained import pretrained, read_weights, shipped
 from l2o.settings import build
 
 Learned = TypeVar("Learned", bound=LearnedOptimizer[Any])
@@ -61,6 +61,9 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpoint:
     """The optimizer of a checkpoint together with its settings; see `load`."""
     own = None if Path(path).exists() else shipped(path)
+    if own is None and not Path(path).exists():
+        names = ", ".join(pretrained())
+        raise UserError(f"{path}: no such file, nor one of the package's: {names}")
     if own is not None:
         weights, config = read_weights(own)
     else:
