@@ -2,6 +2,7 @@
 
 from l2o.checkpoint import load
 from l2o.errors import UserError
+from l2o.pretrained import Pretrained, pretrained
 from l2o.problems import Instances, Iterate, Problem
 from l2o.released import load_released
 from l2o.unroll import Detach, Trajectory, unroll
@@ -12,10 +13,12 @@ __all__ = [
     "Detach",
     "Instances",
     "Iterate",
+    "Pretrained",
     "Problem",
     "Trajectory",
     "UserError",
     "load",
     "load_released",
+    "pretrained",
     "unroll",
 ]

@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-import pickle
-import zipfile
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
+from torch import Tensor, nn
 
 from l2o.errors import UserError
+from l2o.files import read_tensors
 from l2o.optimizers import LearnedOptimizer
+from l2o.pretrained import read_weights, shipped
 from l2o.settings import build
+
+Learned = TypeVar("Learned", bound=LearnedOptimizer[Any])
 
 PREFIX = "optimizer."
 """What the names of the optimizer's weights begin with in a checkpoint."""
+
+FORMAT = 1
+"""Of the checkpoints that this version writes and reads; 1 is also meant where none is given."""
+
+SPARE = 10**8
+"""Bytes of tensors that an optimizer from a file may have besides its weights."""
 
 
 class Checkpoint(NamedTuple):
@@ -30,7 +40,8 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
     """The learned optimizer of a checkpoint.
 
     Args:
-        path: A `.ckpt` file that a training run wrote.
+        path: A `.ckpt` file that a training run wrote, or the name of an optimizer that comes
+            with the package, see `l2o.pretrained()`.
         trust_classes: Also build classes that the file names outside `l2o`. Importing them
             runs their code: opt in only for files that you trust.
 
@@ -41,7 +52,7 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
         UserError: If the file is missing, damaged, or not a checkpoint of l2o.
 
     Example:
-        >>> optimizer = l2o.load("outputs/run/checkpoints/best.ckpt")
+        >>> optimizer = l2o.load("structured_twin/universal")
         >>> trajectory = l2o.unroll(optimizer, instances, start, iterations=1000)
     """
     return load_checkpoint(path, trust_classes=trust_classes).optimizer
@@ -49,48 +60,102 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 
 def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpoint:
     """The optimizer of a checkpoint together with its settings; see `load`."""
-    match read_tensors(path):
-        case {"state_dict": dict(named), "l2o": {"config": {"variant": dict(variant)} as config}}:
-            names = [name for name in named if str(name).startswith(PREFIX)]
-            weights = {name.removeprefix(PREFIX): named[name] for name in names}
+    own = None if Path(path).exists() else shipped(path)
+    if own is not None:
+        weights, config = read_weights(own)
+    else:
+        content = read_checkpoint(path)
+        weights, config = weights_of(content), content["l2o"]["config"]
+
+    def make() -> LearnedOptimizer[Any]:
+        name = f"{path}: variant"
+        return build(config["variant"], LearnedOptimizer, name, own_only=not trust_classes)
+
+    return Checkpoint(with_weights(make, weights, path, trusted=trust_classes), config)
+
+
+def read_checkpoint(path: str | Path) -> dict[str, Any]:
+    """The content of a checkpoint of l2o, as tensors and plain data.
+
+    Raises:
+        UserError: If the file is missing, damaged, of another format or not one of l2o.
+    """
+    content = read_tensors(path)
+    match content:
+        case {"state_dict": dict(), "l2o": {"config": {"variant": dict()}} as own}:
+            found = own.get("format", FORMAT)
         case _:
             raise UserError(f"{path}: not a checkpoint written by l2o")
-    optimizer = build(variant, LearnedOptimizer, f"{path}: variant", own_only=not trust_classes)
-    load_weights(optimizer, weights, path)
-    return Checkpoint(optimizer, config)
-
-
-def read_tensors(path: str | Path) -> Any:
-    """The content of a file that `torch.save` wrote: tensors and plain data only.
-
-    Raises:
-        UserError: If the file is missing, damaged, or holds anything else.
-    """
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise UserError(f"{path}: no such file") from None
-    except (PermissionError, IsADirectoryError) as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror})") from None
-    except pickle.UnpicklingError:
+    if found != FORMAT:
         raise UserError(
-            f"{path}: holds more than tensors and plain data, or is no checkpoint; "
-            "it was not loaded, since that could run code"
-        ) from None
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, zipfile.BadZipFile):
-        raise UserError(f"{path}: damaged, truncated or not a checkpoint") from None
+            f"{path}: expected a checkpoint of format {FORMAT}, got {found!r}; use the version of "
+            "l2o that wrote it"
+        )
+    checkpoint: dict[str, Any] = content
+    return checkpoint
 
 
-def load_weights(optimizer: LearnedOptimizer[Any], weights: Any, path: str | Path) -> None:
-    """Puts weights into a learned optimizer.
+def weights_of(checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+    """The optimizer's weights in the content of a checkpoint, by their names in the optimizer."""
+    named = {str(name): value for name, value in checkpoint["state_dict"].items()}
+    return {n.removeprefix(PREFIX): value for n, value in named.items() if n.startswith(PREFIX)}
+
+
+def with_weights(
+    make: Callable[[], Learned],
+    weights: Mapping[str, Any],
+    path: str | Path,
+    *,
+    trusted: bool = False,
+) -> Learned:
+    """A learned optimizer with weights from a file, in evaluation mode.
+
+    Args:
+        make: Builds it.
+        weights: By name.
+        path: Of the file, for messages.
+        trusted: Whether `make` may be called without a look at the sizes first. A class of the
+            user's need not be one that can be built without memory.
 
     Raises:
-        UserError: If names or shapes differ.
+        UserError: If names or shapes differ; found out before any memory is taken.
     """
+    if not trusted:
+        check_fit(make, weights, path)
+    optimizer = make()
     try:
         optimizer.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError):
-        raise UserError(
-            f"{path}: its weights do not fit {type(optimizer).__name__} as the file describes it"
-        ) from None
+        raise _misfit(path) from None
     optimizer.eval()
+    return optimizer
+
+
+def check_fit(
+    make: Callable[[], LearnedOptimizer[Any]], weights: Mapping[str, Any], path: str | Path
+) -> None:
+    """Compares weights with those of an optimizer that `make` builds without any memory.
+
+    Raises:
+        UserError: If names or shapes differ, or it would take much memory besides.
+    """
+    try:
+        with torch.device("meta"):
+            empty = make()
+        expected = {name: tensor.shape for name, tensor in empty.state_dict().items()}
+        spare = sum(_own_bytes(part) for part in empty.modules())
+    except RuntimeError:
+        # Sizes whose product is beyond 64 bits.
+        expected, spare = {}, SPARE + 1
+    found = {name: value.shape for name, value in weights.items() if isinstance(value, Tensor)}
+    if found != expected or len(found) < len(weights) or spare > SPARE:
+        raise _misfit(path)
+
+
+def _misfit(path: str | Path) -> UserError:
+    return UserError(f"{path}: its weights do not fit the optimizer that its settings describe")
+
+
+def _own_bytes(module: nn.Module) -> int:
+    """The bytes of a module's tensors that are neither weights nor buffers."""
+    return sum(value.nbytes for value in vars(module).values() if isinstance(value, Tensor))

@@ -8,8 +8,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from l2o.checkpoint import load_weights, read_tensors
+from l2o.checkpoint import with_weights
 from l2o.errors import UserError
+from l2o.files import read_tensors
 from l2o.optimizers import TwinL2O
 
 SETTINGS: dict[str, Any] = {
@@ -45,11 +46,13 @@ def load_released(
             f"{min_path} has {sizes[0]} hidden units, {max_path} has {sizes[1]}: "
             "expected two files of one training"
         )
-    optimizer = TwinL2O(hidden_size=sizes[0], state_std=state_std, **SETTINGS)
     both = {f"minimizer.{name}": tensor for name, tensor in minimizer.items()}
     both |= {f"maximizer.{name}": tensor for name, tensor in maximizer.items()}
-    load_weights(optimizer, both, f"{min_path}, {max_path}")
-    return optimizer
+
+    def make() -> TwinL2O:
+        return TwinL2O(hidden_size=sizes[0], state_std=state_std, **SETTINGS)
+
+    return with_weights(make, both, f"{min_path}, {max_path}")
 
 
 def _weights(path: str | Path) -> dict[str, Tensor]:

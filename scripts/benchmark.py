@@ -1,6 +1,7 @@
-"""Times meta-training with and without Lightning: `python scripts/benchmark.py`.
+"""Times what is around meta-training: `python scripts/benchmark.py`.
 
-The two take turns in one process, so that their ratio holds however fast the machine is.
+With and without Lightning the same steps take turns in one process, and checkpoints are timed
+inside one run, so that the ratios hold however fast the machine is.
 """
 
 import statistics
@@ -8,13 +9,15 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
+from unittest import mock
 
 from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
 from l2o.training.data import InstanceData
 from l2o.training.script import CONFIGS
-from l2o.training.train import Job, quieten
+from l2o.training.train import Job, quieten, train
 
 EPOCHS, ROUNDS = 10, 7
 
@@ -38,6 +41,9 @@ def main() -> None:
     print(f"a training step, plain loop:     {plain:.2f} ms")
     print(f"a training step under Lightning: {lightning:.2f} ms, ratio {ratio:.2f}")
     print(f"Lightning's share of a step:     {1 - 1 / ratio:.0%}")
+    saving, fitting, count = checkpoint_times()
+    print(f"{count} checkpoints in a whole run:   {saving:.2f} s of {fitting:.1f} s")
+    print(f"their share of training:         {saving / fitting:.2%}")
 
 
 def fit(job: Job, directory: Path) -> None:
@@ -71,6 +77,23 @@ def fit_plainly(job: Job) -> None:
             meta_optimizer.zero_grad()
             loss.backward()
             meta_optimizer.step()
+
+
+def checkpoint_times() -> tuple[float, float, int]:
+    """Seconds that a whole run saves and that it trains, saving included; number of savings."""
+    times: list[float] = []
+    save = Trainer.save_checkpoint
+
+    def timed(self: Trainer, *arguments: Any, **options: Any) -> None:
+        times.append(seconds(lambda: save(self, *arguments, **options)))
+
+    with (
+        initialize_config_dir(str(CONFIGS), version_base="1.3"),
+        tempfile.TemporaryDirectory() as d,
+        mock.patch.object(Trainer, "save_checkpoint", timed),
+    ):
+        metrics = train(compose("train", [f"run_dir={d}"]))
+    return sum(times), metrics["time/fit_s"], len(times)
 
 
 def seconds(run: Callable[[], object]) -> float:

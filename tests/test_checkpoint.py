@@ -1,6 +1,13 @@
 """Loading: nothing in a file is run, and every bad file gets one clear line."""
 
+import os
 import pickle
+import random
+import re
+import subprocess
+import sys
+import zipfile
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +97,7 @@ class Own(TwinL2O):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"hidden_size": 5}, "its weights do not fit TwinL2O"),
+        ({"hidden_size": 5}, "its weights do not fit the optimizer"),
         ({"hidden_size": 0}, "variant.hidden_size: expected a whole number of at least 1, got 0"),
         ({"depth": 3}, "unexpected keyword argument 'depth'; its settings are hidden_size, seed"),
     ],
@@ -128,6 +135,116 @@ def test_damaged_files_are_refused(tmp_path: Path) -> None:
     broken.write_text("no checkpoint\n" * 100)
     with pytest.raises(UserError):
         l2o.load(broken)
+
+
+def _hostile(kind: str, path: Path) -> None:
+    """Writes a small file that asks for a hundred times its size, or far more."""
+    content = _content()
+    head = "optimizer.minimizer.head"
+    match kind:
+        case "hidden size":
+            content = _content({**VARIANT, "hidden_size": 10**9})
+        case "hidden size and shapes":
+            hidden = 10**4
+            content = _content({**VARIANT, "hidden_size": hidden})
+            with torch.device("meta"):
+                shapes = TwinL2O(hidden_size=hidden).state_dict()
+            named = {n: torch.zeros(1).expand(v.shape) for n, v in shapes.items()}
+            content["state_dict"] = {f"optimizer.{n}": v for n, v in named.items()}
+        case "tensor":
+            content["state_dict"][head] = torch.zeros(1).expand(10**6, 10**6)
+        case "warm-up":
+            content = _content({**VARIANT, "warmup_iterations": 10**9})
+        case "bytearray":
+            content["more"] = Call(bytearray, 10**9)
+        case "nested":
+            content["more"] = []
+            for _ in range(50):
+                content["more"] = [content["more"], content["more"]]
+    torch.save(content, path)
+    if kind == "deflated":
+        torch.save(torch.zeros(5 * 10**7), path)
+        with zipfile.ZipFile(path) as archive:
+            parts = {name: archive.read(name) for name in archive.namelist()}
+        with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+            for name, part in parts.items():
+                archive.writestr(name, part)
+
+
+class Call:
+    """Pickled as a call that PyTorch allows."""
+
+    def __init__(self, function: Any, *arguments: Any) -> None:
+        self.call = function, arguments
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return self.call
+
+
+ABSURD = {
+    "hidden size": "its weights do not fit the optimizer",
+    "hidden size and shapes": r"holds a tensor \(\d+, \d+\) larger than its data",
+    "tensor": r"holds a tensor \(1000000, 1000000\) larger than its data",
+    "warm-up": "its weights do not fit the optimizer",
+    "bytearray": "holds more than tensors and plain data",
+    "deflated": "unpacks to more than its size",
+    "nested": "loaded",
+}
+
+
+def test_absurd_sizes_take_no_memory(tmp_path: Path) -> None:
+    """Read by a process that may take 300 MB more than it has after its imports."""
+    paths = [tmp_path / f"{kind}.ckpt" for kind in ABSURD]
+    for kind, path in zip(ABSURD, paths, strict=True):
+        _hostile(kind, path)
+        assert path.stat().st_size < 10**6
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-c", LIMITED, *map(str, paths)]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    for line, words in zip(lines, ABSURD.values(), strict=True):
+        assert re.search(words, line), line
+        assert int(line.split()[0]) < 100, f"MB of memory: {line}"
+
+
+LIMITED = """
+import resource, sys
+import l2o
+def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+(pages, *_) = map(int, open("/proc/self/statm").read().split())
+limit = pages * resource.getpagesize() + 300 * 10**6
+resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+for path in sys.argv[1:]:
+    before = peak()
+    try:
+        l2o.load(path)
+        answer = "loaded"
+    except l2o.UserError as error:
+        answer = str(error)
+    print(peak() - before, answer)
+"""
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_flipped_bytes_are_refused_or_loaded(tmp_path: Path, seed: int) -> None:
+    whole = bytearray(_save(_content(), tmp_path / "a.ckpt").read_bytes())
+    source = random.Random(seed)
+    for _ in range(40):
+        broken = bytearray(whole)
+        for _ in range(source.choice([1, 10])):
+            broken[source.randrange(len(broken))] = source.randrange(256)
+        path = tmp_path / "broken.ckpt"
+        path.write_bytes(broken)
+        with suppress(UserError):
+            l2o.load(path)
+
+
+def test_another_format_is_refused(tmp_path: Path) -> None:
+    content = _content()
+    content["l2o"]["format"] = 2
+    with pytest.raises(UserError, match="expected a checkpoint of format 1, got 2"):
+        l2o.load(_save(content, tmp_path / "a.ckpt"))
 
 
 def test_missing_files_are_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import torch
 
 from l2o import checks
 from l2o.checkpoint import load_checkpoint
+from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.comparison_report import (
     Result,
@@ -26,7 +27,8 @@ from l2o.evaluation.run import safeguarded
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
-from l2o.problems import Instances, Iterate, Problem
+from l2o.pretrained import pretrained
+from l2o.problems import Instances, Iterate, NoisyInstances, Problem
 from l2o.seeding import generator
 from l2o.settings import build
 
@@ -49,6 +51,7 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         UserError: If the config cannot work; raised before any long work.
     """
     seed = checks.count("seed", config["seed"], minimum=0)
+    noise = checks.number("noise", config["noise"], minimum=0)
     problem = build(config["problem"], Problem, "problem")
     problem.check()
     methods = config["methods"]
@@ -62,27 +65,32 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
     test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
     iterations = sizes["evaluation"].iterations
+    # Judged without noise, under which no matrix is singular.
     optimizers, refused = _applicable(optimizers, test)
     if not optimizers:
         raise UserError("; ".join(refused.values()))
+    if noise:
+        validation = NoisyInstances(validation[0], noise, seed, "validation"), validation[1]
+        test = NoisyInstances(test[0], noise, seed, "test"), test[1]
 
     directory = Path(config["run_dir"])
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(config, directory)
-    write_versions(directory)
-    results: list[Result] = []
-    with ProgressLine("comparing", len(optimizers), "optimizers") as line:
-        for name, optimizer in optimizers.items():
-            line.note(name)
-            result = _result(name, optimizer, validation, test, iterations, seed, line)
-            if result.tuning:
-                write_tuning(name, result.tuning, directory)
-            results.append(result)
-            line.advance()
-    title = f"{type(problem).__name__}, seed {seed}"
-    metrics = comparison_metrics(results)
-    write_comparison(results, refused, directory, title)
-    write_metrics(metrics, directory)
+    title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
+    with claimed(directory):
+        refuse_used(directory)
+        write_config(config, directory)
+        write_versions(directory)
+        results: list[Result] = []
+        with ProgressLine("comparing", len(optimizers), "optimizers") as line:
+            for name, optimizer in optimizers.items():
+                line.note(name)
+                result = _result(name, optimizer, validation, test, iterations, seed, line)
+                if result.tuning:
+                    write_tuning(name, result.tuning, directory)
+                results.append(result)
+                line.advance()
+        metrics = comparison_metrics(results)
+        write_comparison(results, refused, directory, title)
+        write_metrics(metrics, directory)
     print_comparison(results, refused, directory, title)
     return metrics
 
@@ -139,11 +147,12 @@ def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, Hand
 
 
 def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
-    """The learned optimizers of the checkpoints, named by class and seed."""
+    """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
         optimizer, trained = load_checkpoint(path, trust_classes=trust_classes)
-        base = f"{type(optimizer).__name__}_seed{trained['seed']}"
+        own = path if path in pretrained() else None
+        base = own or f"{type(optimizer).__name__}_seed{trained['seed']}"
         name, copies = base, 1
         while name in found:
             copies += 1

@@ -17,6 +17,7 @@ from rich.table import Table
 from torch import Tensor
 
 from l2o.evaluation.comparison_plots import plot_comparison
+from l2o.evaluation.front import plot_front
 from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
 from l2o.evaluation.report import SHARES
 from l2o.evaluation.tuning import Score, Tuning
@@ -26,7 +27,8 @@ TOLD = (50, 100, 200, 500, 1000)
 """The iterations at which distances are told."""
 THRESHOLDS = (1e-2, 1e-4, 1e-6)
 """The distances to which oracle calls are told."""
-SHOWN = (*SHARES, *(f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS))
+BUDGETS = (100, 300, 1000)
+"""The oracle calls after which distances are told."""
 
 
 class Result(NamedTuple):
@@ -63,10 +65,16 @@ class Result(NamedTuple):
         numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}
         numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
         numbers["diverged"] = summary["diverged"]
+        for budget in BUDGETS:
+            done = max(0, math.floor((budget - calls.start) / calls.iteration))
+            if done < len(both):
+                numbers[f"{quantity}_after_{budget}_calls"] = medians[2, done].item()
         for threshold in THRESHOLDS:
             settled = settling_iteration(measured, threshold).median().item()
             numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
         numbers["calls_per_iteration"] = calls.iteration
+        per_1000 = 1000 / max(1, len(both) - 1) * test_seconds
+        numbers |= {"memory": measured.memory, "per_1000_iterations_s": per_1000}
         numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
         numbers |= {key: summary[key] for key in measured.counts}
         return cls(name, learned, calls, tuning, quantity, medians, numbers)
@@ -105,6 +113,7 @@ def write_comparison(
         writer.writeheader()
         writer.writerows(rows)
     (directory / "table.md").write_text(_markdown(ranked, refused, title))
+    plot_front(ranked, directory / "plots" / "front.png", title)
     for axis in ("iterations", "oracle_calls"):
         plot_comparison(ranked, axis, directory / "plots" / f"{axis}.png", title)
 
@@ -125,21 +134,35 @@ def print_comparison(
 ) -> None:
     """Prints the table, best first, and where the results were written."""
     ranked = _ranked(results)
-    columns = _columns(ranked)
-    shown = [key for key in SHOWN if key in columns]
+    shown = _shown(ranked)
     table = Table(title=title, title_justify="left", box=None, padding=(0, 1))
     table.add_column("optimizer", no_wrap=True)
     for key in shown:
-        table.add_column(key.replace("calls_to_1e-0", "to 1e-"), justify="right", no_wrap=True)
+        heading = key.replace("calls_to_1e-0", "to 1e-")
+        heading = heading.partition("_after_")[2].replace("_calls", " calls") or heading
+        table.add_column(heading, justify="right", no_wrap=True)
     for r in ranked:
         cells = [_cell(key, r.numbers.get(key)) for key in shown]
         table.add_row(r.name, *cells, style="bold" if r.learned else None)
     console = Console()
     console.print(table)
-    console.print("to 1e-2, …: oracle calls to that distance, median; —: not reached by half")
+    if any(key.startswith("calls_to") for key in shown):
+        console.print("to 1e-2, …: oracle calls to that distance, median; —: not reached by half")
+    else:
+        console.print("100 calls, …: median distance after so many oracle calls")
     for name, reason in refused.items():
         console.print(f"not run: {name}. {reason}", highlight=False, soft_wrap=True)
     console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+
+
+def _shown(results: Sequence[Result]) -> list[str]:
+    """What of the table is printed: calls to distances or, where none gets there, distances."""
+    columns = _columns(results)
+    told = [f"calls_to_{threshold:.0e}" for threshold in THRESHOLDS]
+    after = [f"{results[0].quantity}_after_{budget}_calls" for budget in BUDGETS]
+    if after[0] in columns and not any(math.isfinite(r.numbers[told[-1]]) for r in results):
+        told = after
+    return [key for key in (*SHARES, *told) if key in columns]
 
 
 def _ranked(results: Iterable[Result]) -> list[Result]:
@@ -155,7 +178,9 @@ def _ranked(results: Iterable[Result]) -> list[Result]:
 
 def _columns(results: Iterable[Result]) -> list[str]:
     """Every number that some optimizer has; not all have counts of their own."""
-    return list(dict.fromkeys(key for result in results for key in result.numbers))
+    # Those with most numbers first, so that what others lack keeps its place.
+    fullest = sorted(results, key=lambda result: -len(result.numbers))
+    return list(dict.fromkeys(key for result in fullest for key in result.numbers))
 
 
 def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) -> str:
@@ -170,7 +195,13 @@ def _markdown(ranked: Sequence[Result], refused: Mapping[str, str], title: str) 
     for r in ranked:
         cells = [_cell(key, r.numbers.get(key)) for key in columns]
         lines.append(f"| {r.name} | {r.settings} | " + " | ".join(cells) + " |")
-    lines += ["", "Medians over the trajectories; —: not reached by half of them.", ""]
+    lines += [
+        "",
+        "Medians over the trajectories; —: not reached by half of them; empty: not measured, as",
+        "the distance after more oracle calls than the iterations make. Memory: numbers that an",
+        "optimizer's state holds for each coordinate.",
+        "",
+    ]
     if any("*" in r.settings for r in ranked):
         lines += ["A star: the best value is at the edge of its grid, however far extended.", ""]
     lines += [f"Not run: {name}. {reason}" for name, reason in refused.items()]
@@ -186,4 +217,6 @@ def _cell(key: str, value: float | None) -> str:
         return f"{value:.2%}"
     if key.startswith("calls"):
         return f"{value:g}"
-    return f"{value:.1f}" if key.endswith("_s") else f"{value:.1e}"
+    if key == "memory":
+        return f"{value:.1f}"
+    return f"{value:.2f}" if key.endswith("_s") else f"{value:.1e}"

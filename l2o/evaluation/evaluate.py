@@ -6,6 +6,7 @@ Axes: T iterations, B trajectories.
 from __future__ import annotations
 
 from collections.abc import Callable
+from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -15,7 +16,7 @@ from torch import Tensor
 from l2o import checks
 from l2o.divergence import diverged
 from l2o.evaluation.metrics import Measurements
-from l2o.optimizers import Optimizer
+from l2o.optimizers import Optimizer, tensors
 from l2o.problems import Instances, Iterate, Problem
 from l2o.seeding import generator
 from l2o.unroll import unroll
@@ -91,9 +92,11 @@ def measure(
         on_chunk: Called now and then with the iterations done since, to show progress.
 
     Returns:
-        The distances of all T + 1 iterates, which trajectories diverged, and what the optimizer
-        itself counted.
+        The distances of all T + 1 iterates, which trajectories diverged, what the optimizer
+        itself counted, and how much it keeps in mind.
     """
+    # A copy counts its own calls: the noise of noisy instances starts anew for each optimizer.
+    instances = copy(instances)
     state = optimizer.init(instances, start, generator)
     iterate, lost = start, diverged(*start)
     values = [distances(instances, start.x[None], start.y[None], lost[None])]
@@ -108,7 +111,16 @@ def measure(
     quantity = "distance" if instances.problem.has_solutions else "gradient_norm"
     x, y = torch.cat(values, dim=1).cpu()
     counts = {name: values.cpu() for name, values in optimizer.counts(state).items()}
-    return Measurements(x, y, lost.cpu(), quantity, counts)
+    return Measurements(x, y, lost.cpu(), quantity, counts, state_size(state, start))
+
+
+def state_size(state: Any, iterate: Iterate) -> float:
+    """Numbers in an optimizer's state for each coordinate of x and y, whatever they are for.
+
+    Numbers that an instance has only once, a step size for instance, are shared out among its
+    coordinates; the iterate itself is not counted.
+    """
+    return sum(part.numel() for part in tensors(state)) / sum(p.numel() for p in iterate)
 
 
 def distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:
@@ -126,7 +138,9 @@ def distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tenso
     if instances.problem.has_solutions:
         values = torch.stack(instances.distance(x, y))
     else:
-        gradients = (instances.gradients(*iterate) for iterate in zip(x, y, strict=True))
+        # Of the problem, not the instances, whose gradients may be noisy.
+        exact, theta = instances.problem.gradients, instances.theta
+        gradients = (exact(*iterate, theta) for iterate in zip(x, y, strict=True))
         norms = [[torch.linalg.vector_norm(g, dim=-1) for g in pair] for pair in gradients]
         values = torch.stack([torch.stack(player) for player in zip(*norms, strict=True)])
     return values.masked_fill(lost, torch.inf)

@@ -40,6 +40,8 @@ class Measurements(NamedTuple):
     """`distance` or `gradient_norm`."""
     counts: Mapping[str, Tensor] = MappingProxyType({})
     """What the optimizer itself has to tell, see `Optimizer.counts`, (B,) each."""
+    memory: float = 0.0
+    """Numbers that the optimizer's state holds for each coordinate."""
 
     @property
     def joint(self) -> Tensor:
@@ -102,9 +104,10 @@ def tail_mean(measured: Measurements) -> float:
 
 
 def settling(measured: Measurements) -> float:
-    """The mean number of iterations until the distance stays below 1e-4, all where it does not."""
+    """The geometric mean of the iterations until the distance stays below 1e-4, all if never."""
     iterations = len(measured.joint) - 1
-    return settling_iteration(measured, SETTLED).clamp(max=iterations).mean().item()
+    settled = settling_iteration(measured, SETTLED).clamp(1, iterations)
+    return settled.log().mean().exp().item()
 
 
 SCORES: dict[str, Callable[[Measurements], float]] = {

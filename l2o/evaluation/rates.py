@@ -14,6 +14,7 @@ from rich.table import Table
 from torch import Tensor
 
 from l2o import checks
+from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.compare import hand_designed, named_list
 from l2o.evaluation.plots import save, tidy
@@ -69,19 +70,22 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
         update_matrices(method, _at(0.5, sampled))
 
     directory = Path(config["run_dir"])
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(config, directory)
-    write_versions(directory)
-    with ProgressLine("finding rates", count * len(methods), "searches") as line:
-        curves = [_curve(name, method, mixtures, sampled, line) for name, method in methods.items()]
-    metrics = {
-        f"{curve.name}/rate_c{c:.2f}": rate
-        for curve in curves
-        for c, rate in zip(mixtures.tolist(), curve.medians(False).tolist(), strict=True)
-    }
-    write_metrics(metrics, directory)
-    _write_csv(curves, mixtures, directory / "rates.csv")
-    _plot(curves, mixtures, directory / "plots" / "rates.png", problem)
+    with claimed(directory):
+        refuse_used(directory)
+        write_config(config, directory)
+        write_versions(directory)
+        with ProgressLine("finding rates", count * len(methods), "searches") as line:
+            curves = [
+                _curve(name, method, mixtures, sampled, line) for name, method in methods.items()
+            ]
+        metrics = {
+            f"{curve.name}/rate_c{c:.2f}": rate
+            for curve in curves
+            for c, rate in zip(mixtures.tolist(), curve.medians(False).tolist(), strict=True)
+        }
+        _write_csv(curves, mixtures, directory / "rates.csv")
+        _plot(curves, mixtures, directory / "plots" / "rates.png", problem)
+        write_metrics(metrics, directory)
     _print(curves, mixtures, directory)
     return metrics
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import platform
@@ -17,6 +18,7 @@ from rich.table import Table
 
 from l2o.evaluation.metrics import Measurements
 from l2o.evaluation.plots import has_plane, plot_convergence, plot_plane
+from l2o.files import replace_file
 from l2o.problems import Instances
 
 PACKAGES = ("l2o", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
@@ -36,23 +38,39 @@ SHARES = ("sr1", "sr2", "diverged", "fallback")
 def write_metrics(metrics: Mapping[str, float], directory: Path) -> None:
     """Writes `metrics.json`, flat; a number that is not finite is written as null."""
     finite = {key: value if math.isfinite(value) else None for key, value in metrics.items()}
-    (directory / "metrics.json").write_text(json.dumps(finite, indent=2) + "\n")
+    _write(directory / "metrics.json", json.dumps(finite, indent=2) + "\n")
+
+
+def read_metrics(directory: Path) -> dict[str, float]:
+    """The metrics that `write_metrics` wrote; null is read as not a number."""
+    written = json.loads((directory / "metrics.json").read_text())
+    return {key: math.nan if value is None else value for key, value in written.items()}
 
 
 def write_config(settings: Mapping[str, Any], directory: Path) -> None:
     """Writes `config.yaml`: the resolved settings of the run."""
-    (directory / "config.yaml").write_text(yaml.safe_dump(dict(settings), sort_keys=False))
+    _write(directory / "config.yaml", yaml.safe_dump(dict(settings), sort_keys=False))
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """What results are made with."""
+    found = {"python": sys.version.split()[0], "platform": platform.platform()}
+    for package in PACKAGES:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
 
 
 def write_versions(directory: Path) -> None:
     """Writes `versions.json`: what the results were made with."""
-    versions = {"python": sys.version.split()[0], "platform": platform.platform()}
-    for package in PACKAGES:
-        try:
-            versions[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    (directory / "versions.json").write_text(json.dumps(versions, indent=2) + "\n")
+    _write(directory / "versions.json", json.dumps(versions(), indent=2) + "\n")
+
+
+def _write(path: Path, text: str) -> None:
+    replace_file(path, text.encode())
 
 
 def write_plots(

@@ -9,6 +9,7 @@ from typing import Any
 
 from l2o import checks
 from l2o.checkpoint import Checkpoint, load_checkpoint
+from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import summarize
@@ -57,13 +58,14 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     ((name, optimizer),) = (safeguarded(plain, config.get("safeguard")) or plain).items()
 
     directory = Path(config["run_dir"])
-    directory.mkdir(parents=True, exist_ok=True)
     used = {**config, "problem": settings, "evaluation": size, "seed": seed}
-    write_config(used, directory)
-    write_versions(directory)
     title = f"{name} on {type(problem).__name__}, seed {seed}"
-    metrics = run_test(optimizer, problem, evaluation, seed, directory, title)
-    write_metrics(metrics, directory)
+    with claimed(directory):
+        refuse_used(directory)
+        write_config(used, directory)
+        write_versions(directory)
+        metrics = run_test(optimizer, problem, evaluation, seed, directory, title)
+        write_metrics(metrics, directory)
     print_table(metrics, title, directory)
     return metrics
 

@@ -2,6 +2,7 @@
 
 from l2o.problems.base import Distance, Instances, Iterate, Problem, Theta
 from l2o.problems.matrix_game import MatrixGame
+from l2o.problems.noise import NoisyInstances
 from l2o.problems.quadratic_game import QuadraticGame
 from l2o.problems.saddle import RotatedSaddle, Saddle
 from l2o.problems.seesaw import Seesaw
@@ -11,6 +12,7 @@ __all__ = [
     "Instances",
     "Iterate",
     "MatrixGame",
+    "NoisyInstances",
     "Problem",
     "QuadraticGame",
     "RotatedSaddle",

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import math
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from l2o.reproduction.jobs import Job
 
@@ -22,6 +24,49 @@ COLUMNS = {
     "calls_to_1e-06": "calls to 1e-6",
 }
 """Of a comparison's table, what the report shows, and under which heading."""
+RIVALS = ("gda", "ogda", "gd_anchoring", "kbeam_5", "halpern")
+"""The methods that the paper compares with; the others are ours."""
+
+
+class Ends(NamedTuple):
+    """Where a comparison's optimizers end: median distances after 1000 iterations."""
+
+    twin: float
+    """Of Twin-L2O as it was trained."""
+    twin_sr1: float
+    """Its SR1."""
+    guarded: float
+    """Of safeguarded Twin-L2O; NaN if it was not compared."""
+    guarded_sr1: float
+    """Its SR1."""
+    rivals: dict[str, float]
+    """Of the methods that the paper compares with."""
+
+    @property
+    def best_rival(self) -> str:
+        """The one of them that ends closest."""
+        return min(self.rivals, key=lambda name: self.rivals[name])
+
+
+def ends_of(jobs: Sequence[Job]) -> dict[str, Ends]:
+    """Where optimizers end, by the experiment of each comparison.
+
+    Args:
+        jobs: Of one target, finished; those that train are passed over.
+    """
+    found = {}
+    for job in comparisons_of(jobs):
+        last = {row["optimizer"]: float(row["distance_1000"]) for row in rows_of(job)}
+        learned = {row["optimizer"]: row for row in rows_of(job) if row["settings"] == "learned"}
+        twin, *guarded = sorted(learned, key=len)
+        found[str(job.settings["experiment"])] = Ends(
+            last[twin],
+            float(learned[twin]["sr1"]),
+            last[guarded[0]] if guarded else math.nan,
+            float(learned[guarded[0]]["sr1"]) if guarded else math.nan,
+            {name: last[name] for name in RIVALS if name in last},
+        )
+    return found
 
 
 def figure2(jobs: Sequence[Job], path: Path) -> str:
@@ -41,7 +86,7 @@ def figure2(jobs: Sequence[Job], path: Path) -> str:
         ),
     }
     lines = ["## Figure 2: Twin-L2O and tuned methods"]
-    for job in _comparisons(jobs):
+    for job in comparisons_of(jobs):
         name, claim = claims[str(job.settings["experiment"])]
         lines += ["", f"### {name}", "", claim, "", *_section(job, path), "", _standing(job)]
     return "\n".join(lines)
@@ -57,19 +102,20 @@ def figure3(jobs: Sequence[Job], path: Path) -> str:
         "## Figure 3: the safeguard",
         "",
         "Paper: on unseen games plain Twin-L2O diverges, safeguarded it converges, faster than "
-        "Halpern's iteration and OMD and much better than GD-Anchoring.",
+        "Halpern's iteration and OMD and much better than GD-Anchoring. Halpern's step size is "
+        "tuned here, that of the safeguard is the default of `safeguard.step_size`.",
     ]
-    for job in _comparisons(jobs):
+    for job in comparisons_of(jobs):
         name = names[str(job.settings["experiment"])]
         lines += ["", f"### {name}", "", *_section(job, path), "", _standing(job)]
     return "\n".join(lines)
 
 
-def _comparisons(jobs: Sequence[Job]) -> list[Job]:
+def comparisons_of(jobs: Sequence[Job]) -> list[Job]:
     return [job for job in jobs if job.script == "compare"]
 
 
-def _rows(job: Job) -> list[dict[str, str]]:
+def rows_of(job: Job) -> list[dict[str, str]]:
     """The rows of its table, best first."""
     with (job.directory / "table.csv").open() as file:
         return list(csv.DictReader(file))
@@ -77,10 +123,10 @@ def _rows(job: Job) -> list[dict[str, str]]:
 
 def _section(job: Job, path: Path) -> list[str]:
     """The table and the plot of a comparison."""
-    rows = _rows(job)
+    rows = rows_of(job)
     shown = [key for key in COLUMNS if key in rows[0]]
     lines = ["| " + " | ".join(COLUMNS[key] for key in shown) + " |", "|---" * len(shown) + "|"]
-    lines += ["| " + " | ".join(_cell(key, row[key]) for key in shown) + " |" for row in rows]
+    lines += ["| " + " | ".join(cell(key, row[key]) for key in shown) + " |" for row in rows]
     name = f"{job.settings['experiment']}.png"
     path.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.directory / "plots" / "iterations.png", path / name)
@@ -89,24 +135,26 @@ def _section(job: Job, path: Path) -> list[str]:
 
 def _standing(job: Job) -> str:
     """Where each learned optimizer stands among all."""
-    rows = _rows(job)
+    rows = rows_of(job)
     sentences = []
     for row in rows:
         if row["settings"] == "learned":
             last = float(row["distance_1000"])
             closer = sum(float(other["distance_1000"]) < last for other in rows)
             sentences.append(
-                f"{row['optimizer']} has the SR1 {_cell('sr1', row['sr1'])}; of the "
+                f"{row['optimizer']} has the SR1 {cell('sr1', row['sr1'])}; of the "
                 f"{len(rows) - 1} others {closer} end closer to a solution (medians)."
             )
     return " ".join(sentences)
 
 
-def _cell(key: str, text: str) -> str:
+def cell(key: str, text: str) -> str:
     if key in ("optimizer", "settings"):
         return text
     if text in ("", "inf", "nan"):
         return "—" if text else ""
     if key in ("sr1", "sr2", "diverged", "fallback"):
         return f"{100 * float(text):.1f} %"
+    if key == "memory" or key.endswith("_s"):
+        return f"{float(text):.1f}"
     return f"{float(text):g}" if key.startswith("calls") else f"{float(text):.1e}"

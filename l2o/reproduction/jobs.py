@@ -20,7 +20,7 @@ from l2o.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project: where the scripts are."""
-SCRIPTS = ("train", "compare", "evaluate")
+SCRIPTS = ("train", "compare", "evaluate", "operations")
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,10 @@ class Job:
     """One run of a script.
 
     Attributes:
-        script: `train`, `compare` or `evaluate`.
+        script: `train`, `compare`, `evaluate` or `operations`.
         settings: Its overrides.
         directory: Where it leaves its results; finished once `metrics.json` is in it.
-        phase: The place of its sweep in the target; it may need results of those before.
+        phase: It may need results of those before.
     """
 
     script: str
@@ -81,8 +81,8 @@ def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> 
     Raises:
         UserError: If a sweep cannot be read.
     """
-    jobs = []
-    for phase, sweep in enumerate(sweeps):
+    jobs: list[Job] = []
+    for place, sweep in enumerate(sweeps):
         script = checks.choice(f"targets.{name}.script", sweep.get("script"), SCRIPTS)
         values = sweep.get("sweep")
         if not isinstance(values, Mapping) or not all(isinstance(v, list) for v in values.values()):
@@ -91,7 +91,10 @@ def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> 
             settings = dict(zip(values, combination, strict=True))
             # Only what differs within the sweep names the directory.
             parts = [f"{key}={_text(settings[key])}" for key in values if len(values[key]) > 1]
-            where = directory / name / f"{phase}_{script}" / (",".join(parts) or "only")
+            where = directory / name / f"{place}_{script}" / (",".join(parts) or "only")
+            # Sweeps of one script in a row need nothing of each other.
+            last = jobs[-1] if jobs else None
+            phase = last.phase + (script != last.script) if last else 0
             jobs.append(Job(script, settings, where, phase))
     return jobs
 

@@ -39,7 +39,7 @@ def table1(jobs: Sequence[Job], path: Path) -> str:
         jobs: All runs, finished.
         path: Of the report, without an ending.
     """
-    found = _found(jobs)
+    found = found_in(jobs)
     plot = path / "table1.png"
     _plot(found, plot)
     seeds = len(found["none", "sr1"][0])
@@ -63,7 +63,7 @@ def table1(jobs: Sequence[Job], path: Path) -> str:
     return "\n".join([*lines, "", *_verdicts(found), "", f"![Table 1]({path.name}/{plot.name})"])
 
 
-def _found(jobs: Sequence[Job]) -> Found:
+def found_in(jobs: Sequence[Job]) -> Found:
     """SR1 and SR2 in %, for each curriculum: by range, then by seed."""
     found: Found = {key: [[] for _ in RANGES] for key in PAPER}
     for job in jobs:
@@ -117,6 +117,7 @@ def _plot(found: Found, path: Path) -> None:
         panel.plot([], [], "o", ms=3, color="grey", label="each seed")
         panel.set_title(key.upper(), fontsize=11)
         panel.set_xlabel("range of Table 1")
+        panel.set_ylim(-3, 105)  # so that marks at 0 and 100 are seen whole
         tidy(panel)
     panels[0].set_ylabel("% of test trajectories")
     handles, labels = panels[0].get_legend_handles_labels()

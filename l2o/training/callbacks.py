@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from pytorch_lightning import Callback, LightningModule, Trainer
-from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
+from pytorch_lightning.callbacks import ProgressBar
 
 from l2o.evaluation.progress import ProgressLine
 
@@ -19,19 +20,50 @@ class History(Callback):
     def __init__(self) -> None:
         self.records: list[dict[str, float]] = []
 
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        # A resumed run writes the epochs before anew: what it finds may hold some after its
+        # checkpoint, and a row that was cut off.
+        for record in self.records:
+            self._log(trainer, record)
+
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        record: dict[str, float] = {"epoch": trainer.current_epoch}
+        record: dict[str, float] = {"epoch": trainer.current_epoch, "step": trainer.global_step}
         logged = {name: value.item() for name, value in trainer.callback_metrics.items()}
         validated = (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
         record |= {k: v for k, v in logged.items() if k != SCORE or validated}
         self.records.append(record)
-        for logger in trainer.loggers:
-            logger.log_metrics(record, step=trainer.global_step)
+        self._log(trainer, record)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The records, for a checkpoint."""
+        return {"records": self.records}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from the records of a checkpoint."""
+        self.records = state_dict["records"]
 
     @property
     def best_score(self) -> float:
         """The lowest validation score so far, infinite before the first."""
-        return min((r[SCORE] for r in self.records if SCORE in r), default=math.inf)
+        return min(self._scores, default=math.inf)
+
+    @property
+    def is_best(self) -> bool:
+        """Whether the last epoch was validated, and better than all before; the first is."""
+        scores = self._scores
+        if not scores or SCORE not in self.records[-1]:
+            return False
+        return len(scores) == 1 or scores[-1] < min(scores[:-1])
+
+    @property
+    def _scores(self) -> list[float]:
+        """Of the epochs that were validated; not a number counts as infinite."""
+        scores = [record[SCORE] for record in self.records if SCORE in record]
+        return [math.inf if math.isnan(score) else score for score in scores]
+
+    def _log(self, trainer: Trainer, record: dict[str, float]) -> None:
+        for logger in trainer.loggers:
+            logger.log_metrics(record, step=int(record["step"]))
 
 
 class EpochProgress(ProgressBar):
@@ -54,6 +86,8 @@ class EpochProgress(ProgressBar):
         if self._enabled:
             self._line = ProgressLine("meta-training", trainer.max_epochs or 1, "epochs")
             self._line.__enter__()
+            if trainer.current_epoch:
+                self._line.advance(trainer.current_epoch)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._enabled:
@@ -77,12 +111,3 @@ class EpochProgress(ProgressBar):
     ) -> None:
         if self._enabled and hasattr(self, "_line"):
             self._line.__exit__(None, None, None)
-
-
-def checkpoints(directory: str, every: int) -> list[ModelCheckpoint]:
-    """`best.ckpt` by validation score and `last.ckpt`, written at every validation."""
-    best = ModelCheckpoint(
-        directory, "best", monitor=SCORE, enable_version_counter=False, every_n_epochs=every
-    )
-    last = ModelCheckpoint(directory, "last", enable_version_counter=False, every_n_epochs=every)
-    return [best, last]

@@ -65,11 +65,11 @@ class InstanceData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         """The windows of an epoch, in order; iterating again gives those of the next."""
-        return Batches(self._windows)
+        return Batches(self.protocol.windows(self._epoch), self._windows)
 
     def val_dataloader(self) -> Batches:
         """The validation set of each problem as one batch."""
-        return Batches(lambda: iter(self.validation))
+        return Batches(len(self.validation), lambda: iter(self.validation))
 
     def transfer_batch_to_device(
         self, batch: Window | ValidationSet, device: torch.device, dataloader_idx: int
@@ -93,8 +93,12 @@ class InstanceData(LightningDataModule):
         instances = problem.sample(count, generator(self.seed, "train", "instances", *stream))
         return instances.select(self._share(count))
 
+    @property
+    def _epoch(self) -> int:
+        return self.trainer.current_epoch if self.trainer else 0
+
     def _windows(self) -> Iterator[Window]:
-        epoch = self.trainer.current_epoch if self.trainer else 0
+        epoch = self._epoch
         turn = epoch % len(self.problems)
         instances = self.instances[turn]
         if self.protocol.fresh_instances:
@@ -116,14 +120,33 @@ class InstanceData(LightningDataModule):
 class Batches:
     """What Lightning iterates over: ready-made batches, so no `DataLoader` with its workers.
 
-    Without a length, since epochs may differ in theirs.
+    Lightning saves and restores its place by `state_dict` and `load_state_dict`.
 
     Args:
-        produce: Gives the batches anew each time.
+        count: How many batches there are.
+        produce: Gives them anew each time.
     """
 
-    def __init__(self, produce: Callable[[], Iterator[Any]]) -> None:
+    def __init__(self, count: int, produce: Callable[[], Iterator[Any]]) -> None:
+        self._count = count
         self._produce = produce
+        self._given = 0
+        self._skip = 0
+
+    def __len__(self) -> int:
+        return self._count
 
     def __iter__(self) -> Iterator[Any]:
-        return self._produce()
+        first, self._skip = self._skip, 0
+        for place, batch in enumerate(self._produce()):
+            if place >= first:
+                self._given = place + 1
+                yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """How many batches of the epoch have been given."""
+        return {"given": self._given}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Begins the next iteration after those."""
+        self._skip = state["given"]

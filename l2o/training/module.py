@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -9,10 +10,12 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
+from l2o.checkpoint import FORMAT
 from l2o.divergence import diverged
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
-from l2o.optimizers import LearnedOptimizer, map_state
+from l2o.evaluation.report import versions
+from l2o.optimizers import LearnedOptimizer, map_state, tensors
 from l2o.problems import Iterate
 from l2o.seeding import generator
 from l2o.training.curriculum import Curriculum, best
@@ -57,18 +60,18 @@ class MetaTraining(LightningModule):
         self.seed = seed
         self.config = config
         self._ended_at: tuple[Iterate, Any] | None = None
+        self._to_restore: list[Tensor] = []
         self._so_far = torch.zeros(())
         self._losses: list[Tensor] = []
         self._counted: list[Tensor] = []
-        self._skipped = self._restarts = 0
+        self._faults = torch.zeros(2)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
         if batch.position == 0:
             states = generator(self.seed, "train", "states", batch.epoch, self.global_rank)
             self._ended_at = batch.start, self.optimizer.init(batch.instances, batch.start, states)
-        assert self._ended_at is not None, "an epoch begins with window 0"
-        iterate, state = self._ended_at
+        iterate, state = self._ended_at or self._restored(batch)
         trajectory = unroll(
             self.optimizer,
             batch.instances,
@@ -120,8 +123,10 @@ class MetaTraining(LightningModule):
         lost = diverged(*iterate)
         if not self.protocol.restart_diverged or not lost.any():
             return iterate, state
-        self._restarts += int(lost.sum())
-        states = generator(self.seed, "train", "restarts", batch.epoch, batch.position)
+        self._faults[1] += lost.sum().cpu()
+        states = generator(
+            self.seed, "train", "restarts", batch.epoch, batch.position, self.global_rank
+        )
         fresh = self.optimizer.init(batch.instances, batch.start, states)
 
         def chosen(new: Tensor, old: Tensor) -> Tensor:
@@ -133,7 +138,7 @@ class MetaTraining(LightningModule):
         """Skips a meta-update whose gradient is not finite."""
         gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
-            self._skipped += 1
+            self._faults[0] += 1
             optimizer.zero_grad()
 
     def _gathered(self, value: Tensor) -> Tensor:
@@ -150,8 +155,8 @@ class MetaTraining(LightningModule):
             "train/meta_loss": torch.stack(self._losses).mean(),
             "train/diverged": 1 - self._sound.float().mean(),
             "train/counted": torch.stack(self._counted).mean(),
-            "train/skipped": torch.tensor(float(self._skipped)),
-            "train/restarted": torch.tensor(float(self._restarts)),
+            "train/skipped": self._faults[0],
+            "train/restarted": self._faults[1],
         }
         self.log_dict(
             epoch,
@@ -163,7 +168,7 @@ class MetaTraining(LightningModule):
         )
         self._losses.clear()
         self._counted.clear()
-        self._skipped = self._restarts = 0
+        self._faults = torch.zeros(2)
 
     def validation_step(self, batch: ValidationSet, batch_idx: int) -> None:
         """Logs the validation score; the lowest is best."""
@@ -190,4 +195,33 @@ class MetaTraining(LightningModule):
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Adds what evaluation needs, as plain data."""
-        checkpoint["l2o"] = {"config": self.config}
+        checkpoint["l2o"] = {"format": FORMAT, "config": self.config, "versions": versions()}
+
+    def progress(self) -> dict[str, list[Tensor]]:
+        """Where the epoch stands between two windows, for `restore`; every process's own."""
+        parts = {
+            "ended_at": tensors(self._ended_at or ()),
+            "so_far": [self._so_far],
+            "losses": self._losses,
+            "counted": self._counted,
+            "faults": [self._faults],
+        }
+        return {name: [self._gathered(t).clone() for t in part] for name, part in parts.items()}
+
+    def restore(self, progress: Mapping[str, list[Tensor]]) -> None:
+        """Goes on from what `progress` returned, in the next window of its epoch."""
+        own = {
+            name: [gathered[self.global_rank].to(self.device) for gathered in part]
+            for name, part in progress.items()
+        }
+        self._to_restore, (self._so_far,) = own["ended_at"], own["so_far"]
+        self._losses, self._counted = own["losses"], own["counted"]
+        self._faults = own["faults"][0].cpu()
+
+    def _restored(self, batch: Window) -> tuple[Iterate, Any]:
+        """Where the window before ended: saved tensors in the structure of a fresh start."""
+        assert self._to_restore, "an epoch begins with window 0"
+        parts = iter(self._to_restore)
+        fresh = batch.start, self.optimizer.init(batch.instances, batch.start)
+        iterate, state = (map_state(lambda _: next(parts), part) for part in fresh)
+        return iterate, state

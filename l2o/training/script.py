@@ -20,6 +20,9 @@ from l2o.errors import UserError
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """The folder of all config files."""
 
+TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
+"""What PyTorch says of tensors beyond the memory or beyond 64 bits."""
+
 
 def script(
     config_name: str,
@@ -35,8 +38,11 @@ def script(
 
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
         def guarded(config: DictConfig) -> float:
-            with _one_line_errors(on_refusal=_remove_empty_directory):
-                return job(plain(config))
+            try:
+                with _one_line_errors():
+                    return job(plain(config))
+            finally:
+                _remove_empty_directory()
 
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
@@ -59,18 +65,21 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 @contextmanager
-def _one_line_errors(on_refusal: Callable[[], None] = lambda: None) -> Iterator[None]:
+def _one_line_errors() -> Iterator[None]:
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
         message = _message(error)
     except OSError as error:
-        if error.filename is None:
+        if error.strerror is None:
             raise
-        message = f"{error.filename}: {error.strerror}"
+        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    except (MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not any(w in str(error) for w in TOO_LARGE):
+            raise
+        message = f"not enough memory; choose smaller sizes ({_first_line(error)[:200]})"
     else:
         return
-    on_refusal()
     print(f"error: {message}", file=sys.stderr)
     sys.exit(2)
 
@@ -100,7 +109,7 @@ def _first_line(error: Exception) -> str:
 
 
 def _remove_empty_directory() -> None:
-    """A refused run leaves no directory behind."""
+    """A run that was refused, or went on elsewhere, leaves no directory behind."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
         directory.rmdir()

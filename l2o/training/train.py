@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-import time
+import sys
 import warnings
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,25 +14,36 @@ from typing import Any
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
+from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
 
 from l2o import checks
 from l2o.checkpoint import load
+from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation import EvaluationSettings
 from l2o.evaluation.plots import plot_training
-from l2o.evaluation.report import print_table, write_config, write_metrics, write_versions
+from l2o.evaluation.report import (
+    print_table,
+    read_metrics,
+    write_config,
+    write_metrics,
+    write_versions,
+)
 from l2o.evaluation.run import run_test
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
 from l2o.seeding import generator
 from l2o.settings import build
-from l2o.training.callbacks import EpochProgress, History, checkpoints
+from l2o.training.callbacks import EpochProgress, History
+from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.curriculum import Curriculum
 from l2o.training.data import InstanceData
+from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.loggers import build_loggers, is_first_process, upload_results
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
+from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.rewards import Reward
 from l2o.training.script import plain
 
@@ -57,19 +68,25 @@ class Job:
     evaluation: EvaluationSettings
     seed: int
     directory: Path
+    checkpoint_seconds: float
+    trusted: bool
 
     @classmethod
-    def from_config(cls, config: Mapping[str, Any]) -> Job:
+    def from_config(cls, config: Mapping[str, Any], *, trusted: bool = True) -> Job:
         """The job that a config describes.
+
+        Args:
+            config: A composed config of `conf/train.yaml`.
+            trusted: Whether classes outside `l2o` may be built.
 
         Raises:
             UserError: If any part of it cannot work.
         """
         settings = plain(config)
         seed = checks.count("seed", settings["seed"], minimum=0)
-        problem = build(settings["problem"], Problem, "problem")
+        problem = build(settings["problem"], Problem, "problem", own_only=not trusted)
         mixture = [
-            build(described, Problem, f"mixture.{place}")
+            build(described, Problem, f"mixture.{place}", own_only=not trusted)
             for place, described in enumerate(_list("mixture", settings["mixture"]))
         ]
         for one in (problem, *mixture):
@@ -80,7 +97,7 @@ class Job:
             protocol = Protocol.from_settings(recipe)
         except UserError as error:
             raise UserError(f"protocol.{error}") from None
-        reward = build(settings["reward"], Reward, "reward")
+        reward = build(settings["reward"], Reward, "reward", own_only=not trusted)
         reward.check(protocol.window)
         try:
             curriculum = Curriculum(**settings["curriculum"])
@@ -90,11 +107,12 @@ class Job:
             evaluation = EvaluationSettings(**settings["evaluation"])
         except UserError as error:
             raise UserError(f"evaluation.{error}") from None
-        optimizer = build(settings["variant"], LearnedOptimizer, "variant")
+        variant = settings["variant"]
+        optimizer = build(variant, LearnedOptimizer, "variant", own_only=not trusted)
         for one in (problem, *mixture):
             _check_fit(optimizer, one)
         _check_accelerator(settings["strategy"]["accelerator"])
-        directory = Path(settings["run_dir"])
+        every_s = checks.number("checkpoint_seconds", settings["checkpoint_seconds"], minimum=0)
         return cls(
             settings,
             problem,
@@ -105,7 +123,9 @@ class Job:
             curriculum,
             evaluation,
             seed,
-            directory,
+            directory=Path(settings["run_dir"]),
+            checkpoint_seconds=every_s,
+            trusted=trusted,
         )
 
     @property
@@ -125,6 +145,8 @@ class Job:
 def train(config: Mapping[str, Any]) -> dict[str, float]:
     """Meta-trains, tests the best checkpoint, and writes results into `run_dir`.
 
+    With `resume`, goes on with a run that was stopped, as if it had not been.
+
     Args:
         config: A composed config of `conf/train.yaml`.
 
@@ -132,48 +154,98 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         The metrics, as in `metrics.json`: `val/score` of the best epoch, `test/…`, `time/…`.
 
     Raises:
-        UserError: If the config cannot work; raised before any long work.
+        UserError: If the config cannot work, raised before any long work; or if the disk is full
+            or the directory gone.
+        SystemExit: If a signal asked the run to end, once it is saved.
     """
-    job = Job.from_config(config)
-    directory = job.directory
-    directory.mkdir(parents=True, exist_ok=True)
-    loggers = build_loggers(job.settings["logger"], directory, job.settings)
-    if is_first_process():
-        write_config(job.settings, directory)
-        write_versions(directory)
+    run = Run.of(plain(config))
+    checkpoint = _checkpoint_of(run)
+    job = Job.from_config(run.settings, trusted=run.trusted)
+    directory, first = job.directory, is_first_process()
+    interruption = Interruption()
+    try:
+        with claimed(directory) if first else nullcontext(), interruption.listening():
+            if run.continued and (directory / "metrics.json").exists():
+                print(f"{directory}: this run is finished; its results are in metrics.json")
+                return read_metrics(directory)
+            if first and not run.continued:
+                refuse_used(directory)
+                (directory / "checkpoints").mkdir(exist_ok=True)
+                write_versions(directory)
+                write_config(job.settings, directory)
+            return _run(job, checkpoint, interruption)
+    except Interrupted as interrupted:
+        if first:
+            name = interrupted.signal.name
+            print(f"interrupted by {name}; to go on: {command(job.settings)}", file=sys.stderr)
+        # Lightning takes another status of its helpers for a crash, and kills the first process.
+        sys.exit(interrupted.status if first else 0)
+    except OSError as error:
+        raise UserError(_lost(error, job)) from None
 
-    began = time.perf_counter()
-    trainer, history = _fit(job, loggers)
-    metrics = {"val/score": history.best_score, "time/fit_s": time.perf_counter() - began}
+
+def _checkpoint_of(run: Run) -> Path | None:
+    """Where a run goes on from, if it does."""
+    if not run.continued:
+        return None
+    return newest_checkpoint(Path(run.settings["run_dir"]), run.settings, run.trusted)
+
+
+def _lost(error: OSError, job: Job) -> str:
+    """One line for a disk that is full or a directory that is gone."""
+    if not job.directory.is_dir():
+        return (
+            f"{job.directory}: the run's directory is gone; if it was moved, go on with "
+            "python scripts/train.py resume=NEW_PATH"
+        )
+    what = f"{error.filename or job.directory}: {error.strerror or error}"
+    return f"{what}; what was saved before is kept; to go on: {command(job.settings)}"
+
+
+def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[str, float]:
+    """Trains, from a checkpoint on if there is one, and tests."""
+    directory = job.directory
+    loggers = build_loggers(job.settings["logger"], directory, job.settings)
+    with interruption.deferred():
+        trainer, history, seconds = _fit(job, loggers, checkpoint, interruption)
+    metrics = {"val/score": history.best_score, "time/fit_s": seconds}
     if not trainer.is_global_zero:
         return metrics
 
     plot_training(history.records, directory / "plots" / "training.png")
-    best = directory / "checkpoints" / "best.ckpt"
+    best = directory / "checkpoints" / BEST
     # Read back from disk, so that what is tested is what is kept.
-    optimizer = load(best, trust_classes=True)
+    optimizer = load(best, trust_classes=job.trusted)
     metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
-    write_metrics(metrics, directory)
     upload_results(loggers, metrics, directory, best)
+    best.with_name(PREVIOUS).unlink(missing_ok=True)
+    # Last of all: a run that has it is finished.
+    write_metrics(metrics, directory)
     print_table(metrics, job.title, directory)
     return metrics
 
 
-def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
-    protocol, history = job.protocol, History()
-    every = min(protocol.validation.every, protocol.epochs)
-    folder = job.directory / "checkpoints"
+def _fit(
+    job: Job, loggers: list[Logger], checkpoint: Path | None, interruption: Interruption
+) -> tuple[Trainer, History, float]:
+    """Lets Lightning train; returns also the seconds that training took, over all its parts."""
+    protocol, history, timer = job.protocol, History(), Timer()
+    folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
+    callbacks = [history, EpochProgress(history), timer]
     quieten()
     try:
         trainer = Trainer(
             **job.settings["strategy"],
             max_epochs=protocol.epochs,
-            check_val_every_n_epoch=every,
+            check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
             num_sanity_val_steps=0,
-            callbacks=[history, EpochProgress(history), *checkpoints(str(folder), every)],
+            callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
+            plugins=[SafeFiles()],
             logger=loggers,
             log_every_n_steps=protocol.windows(0),
             gradient_clip_val=protocol.clip,
+            # Epochs of a growing horizon differ in their number of windows.
+            reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
             default_root_dir=job.directory,
             enable_model_summary=False,
             # In inference mode a user's problem could not be differentiated automatically.
@@ -184,11 +256,10 @@ def _fit(job: Job, loggers: list[Logger]) -> tuple[Trainer, History]:
         raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
     module = job.module
     rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
-    with _threads(rows):
-        trainer.fit(module, datamodule=InstanceData(job.mixture, protocol, job.seed))
-    if protocol.epochs % every:
-        trainer.save_checkpoint(folder / "last.ckpt")
-    return trainer, history
+    with _threads(rows), _no_denormals():
+        data = InstanceData(job.mixture, protocol, job.seed)
+        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+    return trainer, history, timer.time_elapsed()
 
 
 @contextmanager
@@ -204,6 +275,20 @@ def _threads(rows: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+@contextmanager
+def _no_denormals() -> Iterator[None]:
+    """Numbers below the smallest normal one, 1e-38 in single precision, become zero.
+
+    The gradients of an LSTM that a runaway iterate has saturated are such numbers, and a
+    processor takes several times as long for them.
+    """
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(False)
 
 
 def _list(name: str, value: Any) -> list[Any]:

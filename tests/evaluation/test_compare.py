@@ -14,13 +14,14 @@ from hydra import compose, initialize_config_dir
 from l2o import UserError
 from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set
 from l2o.evaluation.compare import compare
-from l2o.evaluation.comparison_report import Result, _ranked
+from l2o.evaluation.comparison_report import Result, _columns, _ranked, _shown
 from l2o.evaluation.metrics import settling_iteration
 from l2o.optimizers import OracleCalls, hand_designed
-from l2o.optimizers.hand_designed import OGDA, HandDesigned
-from l2o.problems import Saddle
+from l2o.optimizers.hand_designed import AGRAAL, GDA, OGDA, Anderson, HandDesigned
+from l2o.problems import MatrixGame, Saddle
 from l2o.training.script import CONFIGS, plain
 from l2o.training.train import train
+from tests.helpers import small_twin
 from tests.training.test_configs import composed as training
 
 TINY = [
@@ -56,8 +57,10 @@ def test_writes_tables_plots_and_every_grid(tmp_path: Path) -> None:
     assert len(grid) >= 15
     assert float(grid[0]["step_size"]) == float(rows_of(rows, "ogda").split("=")[1].rstrip("*"))
     assert sorted(path.stem for path in (tmp_path / "tuning").iterdir()) == ["lead", "ogda"]
-    for name in ("config.yaml", "versions.json", "plots/iterations.png", "plots/oracle_calls.png"):
+    for name in ("config.yaml", "versions.json"):
         assert (tmp_path / name).is_file()
+    plots = sorted(path.stem for path in (tmp_path / "plots").iterdir())
+    assert plots == ["front", "iterations", "oracle_calls"]
 
 
 def rows_of(rows: list[dict[str, str]], name: str) -> str:
@@ -150,6 +153,51 @@ def test_ranking_is_by_success_then_by_oracle_calls() -> None:
     ]
     names = [result.name for result in _ranked(results)]
     assert names == ["cheap", "expensive", "inaccurate", "fails"]
+
+
+def test_distances_after_equal_oracle_calls() -> None:
+    """Of T = 200 iterations: each at distance T − t, two calls apiece after three before."""
+    x = torch.arange(200.0, -1, -1).unsqueeze(1)
+    measured = Measurements(x, torch.zeros_like(x), torch.zeros(1, dtype=torch.bool), "distance")
+    numbers = Result.of("some", measured, OracleCalls(2, start=3)).numbers
+    assert numbers["distance_after_100_calls"] == 200 - 48, "the 49th would take the 101st call"
+    assert numbers["distance_after_300_calls"] == 200 - 148
+    assert "distance_after_1000_calls" not in numbers, "beyond the last iteration"
+    late = Result.of("late", measured, OracleCalls(1, start=150)).numbers
+    assert late["distance_after_100_calls"] == 200, "not begun"
+
+
+def test_what_is_printed_and_in_which_order() -> None:
+    """Calls to distances if one gets there, else distances; what is missing keeps its place."""
+
+    def result(far: float, cost: float) -> Result:
+        x = torch.full((201, 1), far)
+        still = torch.zeros(1, dtype=torch.bool)
+        measured = Measurements(x, torch.zeros_like(x), still, "distance")
+        return Result.of("some", measured, OracleCalls(cost))
+
+    cheap, dear, lost = result(1e-9, 1), result(1e-9, 5), result(1.0, 5)
+    assert "distance_after_300_calls" not in cheap.numbers
+    assert _columns([cheap, dear]) == list(dear.numbers)
+    shares = ["sr1", "sr2", "diverged"]
+    reached = [*shares, "calls_to_1e-02", "calls_to_1e-04", "calls_to_1e-06"]
+    assert _shown([cheap, lost]) == reached
+    assert _shown([lost]) == [*shares, *(f"distance_after_{n}_calls" for n in (100, 300, 1000))]
+
+
+def test_memory_is_the_state_shared_out_among_coordinates() -> None:
+    """On three and two coordinates; with memory for at most five columns."""
+    size = EvaluationSettings(2, 3, 1)
+    instances, start = sample_set(MatrixGame(m=3, n=2), size, 0, "test", torch.double)
+    twin = small_twin(hidden_size=4)
+    for optimizer, memory in (
+        (GDA(), 0),
+        (OGDA(), 1),
+        (AGRAAL(), 3 + 2 / 5),
+        (Anderson(OGDA(), memory=20), 1 + 2 * 5 + 3 + 2 / 5),
+        (twin, 4 * 4 + 1 / 5),
+    ):
+        assert measure(optimizer, instances, start, 2).memory == pytest.approx(memory)
 
 
 def test_the_config_lists_every_hand_designed_method(tmp_path: Path) -> None:

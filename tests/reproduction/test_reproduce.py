@@ -38,6 +38,11 @@ def finished(directory: Path) -> dict[str, list[Job]]:
             (job.directory / "plots").mkdir()
             (job.directory / "plots" / "iterations.png").touch()
             continue
+        if job.script == "operations":
+            names = ("kbeam_1", "kbeam_2", "kbeam_5", "kbeam_10", "TwinL2O")
+            counts = {f"{name}/{key}": 4e6 for name in names for key in ("products", "elementwise")}
+            (job.directory / "metrics.json").write_text(json.dumps(counts))
+            continue
         success = 0.5 + 0.125 * int(job.settings["seed"])
         metrics = {"test/sr1": success, "test/sr2": 1.0, "test/diverged": 0.0}
         metrics |= {"test/distance_median": None if job.settings["seed"] == 1 else 1e-3}
@@ -61,7 +66,7 @@ def test_every_training_job_is_one_that_can_run() -> None:
                     settings = compose("train", [*overrides, "run_dir=/out"])
                 TrainingJob.from_config(settings)
                 seen += 1
-    assert seen == 4 + 3 + 1 + 14 + 4
+    assert seen == 4 + 3 + 1 + 14 + 4 + 8 + 3
 
 
 def test_the_report_tells_what_was_found(tmp_path: Path) -> None:
@@ -73,7 +78,8 @@ def test_the_report_tells_what_was_found(tmp_path: Path) -> None:
     assert "raises SR1 by more than a point on ranges none and lowers it on none" in text
     assert "| `twin_shared_both` | 62.5 (50–75) | 100.0 (100–100) | 0.0 (0–0) |" in text
     assert "1.0e-03, inf, 1.0e-03" in text
-    assert "no other variant reaches a higher SR1: holds" in text
+    assert "none has a higher SR1 than `twin`" in text
+    assert "| kbeam_5 | 8.11 | 8.00 | 4.00 | 4.00 | 0.99 |" in text
     assert "| TwinL2O_seed0 | learned | 6.0e-05 | 99.5 % | 100.0 % | 0.0 % | — |" in text
     assert "has the SR1 99.5 %; of the 1 others 1 end closer to a solution" in text
     for plot in ("table1", "figure2_matrix_game", "figure3_unseen"):
@@ -88,6 +94,22 @@ def test_a_target_that_is_not_finished_is_said_to_be(tmp_path: Path) -> None:
     text = (tmp_path / "results.md").read_text()
     assert "## a6\n\n11 of 12 runs are finished." in text
     assert "Appendix A6: the reward" not in text
+    assert (
+        "| **Appendix A6**: Eq. 39 is ineffective | ineffective | not run | not run | open |"
+        in text
+    )
+
+
+def test_some_targets_tell_what_is_finished(tmp_path: Path) -> None:
+    jobs = finished(tmp_path / "runs")
+    for job in jobs["paper_protocol"][1:]:
+        (job.directory / "metrics.json").unlink()
+    write_report(jobs, tmp_path / "results")
+    text = (tmp_path / "results.md").read_text()
+    assert "| `rotated_saddle`, curriculum `none` | 50.0 | 100.0 | 0.0 |" in text
+    assert "`seesaw_range1`, curriculum" not in text
+    assert "1 of 4 runs are finished." in text
+    assert "## paper_protocol" not in text
 
 
 def test_finished_jobs_are_not_run_again(tmp_path: Path) -> None:
@@ -114,7 +136,8 @@ def test_finished_jobs_are_not_run_again(tmp_path: Path) -> None:
     [
         (
             "target=table2",
-            "target: expected one of figure1, figure2, figure3, table1, a6, all, got 'table2'",
+            "target: expected one of figure1, figure2, figure3, table1, a5, a6, matrix_game, "
+            "paper_protocol, all, got 'table2'",
         ),
         ("workers=-1", "workers: expected a whole number of at least 1, got -1"),
     ],

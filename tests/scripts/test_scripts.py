@@ -2,9 +2,12 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +20,33 @@ ROOT = Path(__file__).resolve().parents[2]
 def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Runs a script in a directory of its own."""
     command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
-    environment = {**os.environ, "PYTHONPATH": str(directory)}
     return subprocess.run(
-        command, cwd=directory, env=environment, capture_output=True, text=True, timeout=300
+        command,
+        cwd=directory,
+        env=_environment(directory),
+        capture_output=True,
+        text=True,
+        timeout=300,
     )
+
+
+def started(script: str, directory: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Starts a script in a directory of its own."""
+    command = [sys.executable, str(ROOT / "scripts" / f"{script}.py"), *arguments]
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(command, cwd=directory, env=_environment(directory), **pipes)
+
+
+def wait_for_rows(process: subprocess.Popen[str], path: Path, count: int) -> None:
+    """Waits until a run has written so many rows of its history."""
+    while not path.exists() or len(path.read_text().splitlines()) <= count:
+        assert process.poll() is None
+        time.sleep(0.01)
+
+
+def _environment(directory: Path) -> dict[str, str]:
+    """Where a script finds modules of the user's, and this copy of the project."""
+    return {**os.environ, "PYTHONPATH": f"{directory}{os.pathsep}{ROOT}"}
 
 
 @pytest.mark.parametrize(
@@ -28,7 +54,7 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
     [
         ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, quadratic_game"),
         ("train", "strategy=tpu", "strategy: expected one of auto, cpu, ddp, ddp_cpu, gpu"),
-        ("train", "sed=1", "sed: no such setting 'sed'; the config has curriculum, evaluation"),
+        ("train", "sed=1", "sed: no such setting 'sed'; the config has checkpoint_seconds, curr"),
         ("train", "problem.c=1", "problem.c: no such setting 'c'; problem has _target_, a, b"),
         ("train", "problem.a=[1,0]", "problem.a: the range [1, 0] is reversed; write [0, 1]"),
         ("train", "problem.a=[1", "problem.a=[1: expected KEY=VALUE"),
@@ -40,6 +66,10 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
         ),
         ("train", "problem=custom", "_target_: a value is missing; add problem._target_=VALUE"),
         ("train", "hydra.run.dir=file/below", "file/below"),
+        ("train", "resume=nowhere", "resume: expected the directory of a run, got nowhere"),
+        ("train", "checkpoint_seconds=-1", "checkpoint_seconds: expected a finite number"),
+        ("train", "variant.hidden_size=1000000000", "not enough memory; choose smaller sizes"),
+        ("train", "variant.hidden_size=10000000", "not enough memory; choose smaller sizes"),
         ("evaluate", "checkpoint=none.ckpt", "none.ckpt: no such file"),
         ("evaluate", "checkpoint=file", "file: "),
         ("evaluate", "checkpoint=", "either checkpoint=PATH or both released_min"),
@@ -49,6 +79,7 @@ def run(script: str, directory: Path, *arguments: str) -> subprocess.CompletedPr
         ("compare", "safeguard=halper", "safeguard: expected one of halpern, none, got 'halper'"),
         ("evaluate", "safeguard.slack=1", "safeguard.slack: no such setting 'slack'"),
         ("compare", "methods.ogd=1", "methods.ogd: no such setting 'ogd'; methods has adaptive"),
+        ("operations", "only=[led]", "only: no method 'led'; choose from gda"),
         ("rates", "problem=saddle", "problem: expected problem=quadratic_game, got Saddle"),
         ("evaluate", "released_min=file", "released_max: expected the path of the other weight"),
     ],
@@ -76,6 +107,32 @@ def test_training_and_evaluation_from_the_command_line(tmp_path: Path) -> None:
     found = json.loads((tmp_path / "again" / "metrics.json").read_text())
     metrics = json.loads(results.read_text())
     assert all(metrics[key] == found[key] for key in found if key.startswith("test/"))
+
+
+def test_ctrl_c_and_going_on(tmp_path: Path) -> None:
+    """Ctrl-C while training, the command that is printed, and what it may be combined with."""
+    long = ["protocol.epochs=80", "protocol.validation.every=40", "hydra.run.dir=run"]
+    rows = tmp_path / "run" / "metrics.csv"
+    with started("train", tmp_path, *SMALL, *long) as process:
+        wait_for_rows(process, rows, 3)
+        process.send_signal(signal.SIGINT)
+        told = process.communicate(timeout=60)[1]
+    assert process.returncode == 130
+    words = f"interrupted by SIGINT; to go on: python scripts/train.py resume={tmp_path / 'run'}\n"
+    assert told == words
+
+    done = run("train", tmp_path, f"resume={tmp_path / 'run'}", "seed=3")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: seed=3: cannot be given together with resume=PATH")
+    assert len(done.stderr.splitlines()) == 1
+    done = run("train", tmp_path, f"resume={tmp_path / 'run'}", "checkpoint_seconds=1")
+    assert done.returncode == 0, done.stderr
+    epochs = [row.split(",")[0] for row in rows.read_text().splitlines()[1:]]
+    assert epochs == [str(epoch) for epoch in range(80)]
+    assert not list(tmp_path.glob("outputs/*/*")), "no directory but the run's own"
+    again = run("train", tmp_path, "resume=run")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[0].endswith("its results are in metrics.json")
 
 
 def test_a_sweep_gives_each_job_a_directory(tmp_path: Path) -> None:
@@ -128,3 +185,20 @@ def test_two_processes_share_the_instances(tmp_path: Path) -> None:
         rows = (tmp_path / strategy / "metrics.csv").read_text().splitlines()
         curves[strategy] = float(rows[1].split(",")[rows[0].split(",").index("train/meta_loss")])
     assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-5)
+
+
+def test_two_processes_go_on(tmp_path: Path) -> None:
+    """Each process of strategy=ddp_cpu goes on with its own instances and LSTM states."""
+    settings = [*SMALL, "protocol.epochs=40", "strategy=ddp_cpu", "checkpoint_seconds=0"]
+    done = run("train", tmp_path, *settings, "hydra.run.dir=whole")
+    assert done.returncode == 0, done.stderr
+    rows = tmp_path / "stopped" / "metrics.csv"
+    with started("train", tmp_path, *settings, "hydra.run.dir=stopped") as process:
+        wait_for_rows(process, rows, 5)
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert len(rows.read_text().splitlines()) < 40
+    done = run("train", tmp_path, "resume=stopped")
+    assert done.returncode == 0, done.stderr
+    assert rows.read_text() == (tmp_path / "whole" / "metrics.csv").read_text()

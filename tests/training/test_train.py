@@ -11,6 +11,7 @@ import torch
 import l2o
 from l2o.evaluation.run import evaluate
 from l2o.training.data import InstanceData
+from l2o.training.module import MetaTraining
 from l2o.training.train import Job, train
 from tests.training.test_configs import composed
 
@@ -26,7 +27,7 @@ def test_a_run_leaves_all_its_results(tmp_path: Path) -> None:
     files = {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*") if path.is_file()}
     plots = {f"plots/{name}.png" for name in ("convergence", "training", "success")}
     checkpoints = {"checkpoints/best.ckpt", "checkpoints/last.ckpt"}
-    texts = {"config.yaml", "metrics.csv", "metrics.json", "versions.json"}
+    texts = {".lock", "config.yaml", "metrics.csv", "metrics.json", "versions.json"}
     assert files == plots | checkpoints | texts
 
     written = json.loads((tmp_path / "metrics.json").read_text())
@@ -151,10 +152,26 @@ def test_instances_are_fixed_and_starting_points_fresh(tmp_path: Path) -> None:
     assert torch.equal(data.start(1).x, data.start(1).x)
     again = InstanceData(job.mixture, job.protocol, job.seed)
     again.setup("fit")
-    assert torch.equal(data.instances[0].theta["a"], again.instances[0].theta["a"])
-    assert not torch.equal(
-        data.instances[0].theta["a"][:2], data.validation[0].instances.theta["a"]
-    )
+    (found,), (same,), (validation,) = data.instances, again.instances, data.validation
+    assert torch.equal(found.theta["a"], same.theta["a"])
+    assert not torch.equal(found.theta["a"][:2], validation.instances.theta["a"])
+
+
+def test_denormal_numbers_are_zero_in_meta_training_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """They would make it several times slower; the caller's arithmetic stays as it was."""
+    seen = []
+    step = MetaTraining.training_step
+
+    def watched(self: MetaTraining, *arguments: Any) -> torch.Tensor:
+        seen.append(bool(torch.tensor([1e-40]) * 1 == 0))
+        return step(self, *arguments)
+
+    monkeypatch.setattr(MetaTraining, "training_step", watched)
+    train(composed(tmp_path))
+    assert seen == [True, True], "one for each window"
+    assert torch.tensor([1e-40]) * 1 > 0
 
 
 def test_meta_training_learns(tmp_path: Path) -> None:

@@ -12,6 +12,12 @@ def length(vector: Tensor) -> Tensor:
     return (vector.square().sum(-1, keepdim=True) + smallest).sqrt()
 
 
+def cosine(first: Tensor, second: Tensor) -> Tensor:
+    """⟨u, v⟩/(‖u‖‖v‖), zero where one of them is, (…, d) twice to (…, 1)."""
+    # Divided one by one: the product of two small lengths would underflow.
+    return (first / length(first) * (second / length(second))).sum(-1, keepdim=True)
+
+
 def logarithm(ratio: Tensor) -> Tensor:
     """log(v)/5, within ±1.5: orders of magnitude as a network's input."""
     return (ratio.clamp(min=1e-4**2).log() / 5).clamp(-1.5, 1.5)

@@ -17,7 +17,7 @@ from l2o.optimizers.base import LearnedOptimizer, OracleCalls
 from l2o.optimizers.hand_designed.game import Game, join
 from l2o.optimizers.structured.directions import CALLS, DIRECTIONS, FIRST, NORMALIZERS, Sight
 from l2o.optimizers.structured.network import CoefficientLSTM
-from l2o.optimizers.structured.norms import length, logarithm, slope
+from l2o.optimizers.structured.norms import cosine, length, logarithm, slope
 from l2o.optimizers.structured.secants import Secants
 from l2o.optimizers.structured.trust import PROBE, Trust
 from l2o.problems import Instances, Iterate
@@ -104,7 +104,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         self.recurrent = checks.flag("recurrent", recurrent)
         self.raw_inputs = checks.flag("raw_inputs", raw_inputs)
         first = [*(FIRST.get(name, 0.0) for name in self.directions), *EXPLORATION]
-        features = 2 * (len(self.directions) + 2) + 4
+        features = 2 * (len(self.directions) + 2) + 5
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
         shared = checks.flag("share_weights", share_weights)
@@ -186,7 +186,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         return Sight(game, z, field, move, change, constant), secants, trust
 
     def _shared(self, sight: Sight, rest: Tensor, last: Tensor, trust: Trust) -> Tensor:
-        """What both networks see, (4, B)."""
+        """What both networks see, (5, B)."""
         size = length(sight.field)
         ratios = torch.cat(
             (
@@ -197,7 +197,9 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             dim=1,
         )
         ratios = ratios if self.raw_inputs else logarithm(ratios)
-        return torch.cat((ratios, trust.affine.to(ratios)), dim=1).t()
+        # 0 where the players only circle, as in a bilinear game, 1 where each just descends.
+        monotone = cosine(sight.move, sight.change)
+        return torch.cat((ratios, monotone, trust.affine.to(ratios)), dim=1).t()
 
     def _coefficients(
         self, sight: Sight, seen: Tensor, shared: Tensor, state: StructuredState
@@ -207,7 +209,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         Args:
             sight: Of this iteration.
             seen: The directions and both parts of the secant step, (k + 2, B, d).
-            shared: What both networks see, (4, B).
+            shared: What both networks see, (5, B).
             state: After the last iteration.
 
         Returns:

@@ -1,0 +1,140 @@
+"""What an optimizer computes: multiply-accumulates, counted while it runs.
+
+Axes: B trajectories.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from l2o import checks
+from l2o.errors import UserError
+from l2o.evaluation.compare import hand_designed, named_list
+from l2o.evaluation.evaluate import EvaluationSettings, sample_set
+from l2o.evaluation.report import write_config, write_metrics, write_versions
+from l2o.optimizers import LearnedOptimizer, Optimizer
+from l2o.problems import Instances, Iterate, Problem
+from l2o.seeding import generator
+from l2o.settings import build
+from l2o.unroll import unroll
+
+
+class Operations(NamedTuple):
+    """The multiply-accumulates of a run."""
+
+    products: int
+    """In matrix products: one for each multiplication with its addition."""
+    elementwise: int
+    """In operations on single numbers (+, ·, sin, tanh, a comparison, …): one for each number."""
+
+    @property
+    def total(self) -> int:
+        """Both together."""
+        return self.products + self.elementwise
+
+
+class _Elementwise(TorchDispatchMode):  # type: ignore[no-untyped-call]  # as PyTorch left it
+    """Counts the results of every operator that PyTorch itself tags as pointwise."""
+
+    def __init__(self) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.count = 0
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Any = (), kwargs: Mapping[str, Any] | None = None
+    ) -> Any:
+        result = func(*args, **(kwargs or {}))
+        if torch.Tag.pointwise in func.tags and isinstance(result, Tensor):
+            self.count += result.numel()
+        return result
+
+
+@torch.no_grad()
+def count_operations(
+    optimizer: Optimizer[Any], instances: Instances, start: Iterate, iterations: int
+) -> Operations:
+    """Counts what a run computes, the gradients it asks for included.
+
+    What only moves or compares numbers as a whole (copies, argmax, sums over coordinates) is
+    not counted.
+
+    Args:
+        optimizer: Any optimizer.
+        instances: B instances.
+        start: Starting points, (B, m) and (B, n).
+        iterations: Length of the run.
+
+    Returns:
+        The counts over all trajectories and iterations.
+
+    Source: PyTorch's `FlopCounterMode` for matrix products, a multiplication and its addition
+        being two of its operations; its tag `pointwise` for the rest.
+    """
+    with FlopCounterMode(display=False) as matrices, _Elementwise() as elementwise:
+        unroll(optimizer, instances, start, iterations, generator=generator(0, "operations"))
+    return Operations(matrices.get_total_flops() // 2, elementwise.count)
+
+
+def operations(config: Mapping[str, Any]) -> dict[str, float]:
+    """Counts the operations of a learned optimizer and of hand-designed methods.
+
+    One instance is run from `starts` points; the counts, of an optimizer that is not trained,
+    are those of a trained one. Results go into `run_dir`.
+
+    Args:
+        config: A composed config of `conf/operations.yaml`, as plain data.
+
+    Returns:
+        The metrics, as in `metrics.json`: `<optimizer>/products`, `<optimizer>/elementwise`.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    seed = checks.count("seed", config["seed"], minimum=0)
+    problem = build(config["problem"], Problem, "problem")
+    problem.check()
+    methods = hand_designed(config["methods"], named_list("only", config["only"]))
+    learned = build(config["variant"], LearnedOptimizer, "variant")
+    try:
+        size = EvaluationSettings(instances=1, **config["evaluation"])
+    except UserError as error:
+        raise UserError(f"evaluation.{error}") from None
+    test = sample_set(problem, size, seed, "test")
+    optimizers: dict[str, Optimizer[Any]] = {**methods, type(learned).__name__: learned}
+    found = {
+        name: count_operations(optimizer, *test, size.iterations)
+        for name, optimizer in optimizers.items()
+    }
+    directory = Path(config["run_dir"])
+    directory.mkdir(parents=True, exist_ok=True)
+    write_config(config, directory)
+    write_versions(directory)
+    metrics = {
+        f"{name}/{key}": float(value)
+        for name, counts in found.items()
+        for key, value in counts._asdict().items()
+    }
+    write_metrics(metrics, directory)
+    _print(found, directory)
+    return metrics
+
+
+def _print(found: Mapping[str, Operations], directory: Path) -> None:
+    table = Table(title="multiply-accumulates, in millions", title_justify="left")
+    for heading in ("optimizer", "matrix products", "element-wise", "together"):
+        table.add_column(heading, justify="left" if heading == "optimizer" else "right")
+    for name, counts in found.items():
+        numbers = (*counts, counts.total)
+        table.add_row(name, *(f"{number / 1e6:.2f}" for number in numbers))
+    console = Console()
+    console.print(table)
+    console.print(f"results in {directory}", soft_wrap=True, highlight=False)

@@ -1,0 +1,172 @@
+"""Going on with a run: which settings, and from which of its checkpoints."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from hydra.core.hydra_config import HydraConfig
+
+from l2o.checkpoint import check_fit, read_checkpoint, weights_of
+from l2o.errors import UserError
+from l2o.evaluation.report import versions
+from l2o.optimizers import LearnedOptimizer
+from l2o.settings import TARGET, build
+from l2o.training.checkpoints import LAST, PREVIOUS
+
+AUTO = "auto"
+FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger")
+"""Settings that cannot change results, and so may differ when a run goes on."""
+DECISIVE = ("l2o", "torch", "pytorch-lightning")
+"""Packages whose versions must be those of the run for it to go on as if never stopped."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is to be run.
+
+    Attributes:
+        settings: Of the run.
+        continued: Whether it began before, in its directory.
+        trusted: Whether classes outside `l2o` may be built: the user has named them, not a file.
+    """
+
+    settings: dict[str, Any]
+    continued: bool
+    trusted: bool
+
+    @classmethod
+    def of(cls, settings: dict[str, Any]) -> Run:
+        """The run that settings ask for, with `resume` a path, `auto` or null.
+
+        Raises:
+            UserError: If there is no run to go on with, or it has other settings.
+        """
+        resume = settings["resume"]
+        if resume is None:
+            return cls(settings, continued=False, trusted=True)
+        if resume == AUTO:
+            directory = Path(settings["run_dir"])
+            if not _config_file(directory).exists():
+                return cls(settings, continued=False, trusted=True)
+            _refuse_difference(_read_config(directory), settings, f"{_config_file(directory)}")
+            return cls(settings, continued=True, trusted=True)
+        directory = Path(str(resume)).absolute()
+        if not _config_file(directory).exists():
+            raise UserError(f"resume: expected the directory of a run, got {resume}")
+        stored = _read_config(directory)
+        if set(stored) != set(settings):
+            raise UserError(f"{_config_file(directory)}: not the settings of a training run")
+        given = {key: settings[key] for key in _overridden()}
+        own = {"resume": str(resume), "run_dir": str(directory)}
+        trusted = settings["trust_classes"] is True
+        return cls({**stored, **given, **own}, continued=True, trusted=trusted)
+
+
+def newest_checkpoint(directory: Path, settings: Mapping[str, Any], trusted: bool) -> Path | None:
+    """The newest checkpoint of a run that can be gone on from; None if it was never saved.
+
+    Raises:
+        UserError: If there are checkpoints, but none is valid.
+    """
+    paths = [directory / "checkpoints" / name for name in (LAST, PREVIOUS)]
+    paths = [path for path in paths if path.exists()]
+    errors: list[str] = []
+    for path in paths:
+        try:
+            _check(path, settings, trusted)
+        except UserError as error:
+            errors.append(str(error))
+            continue
+        for error_before in errors:
+            print(f"{error_before}; going on from {path.name}")
+        return path
+    if errors:
+        raise UserError(errors[0])
+    return None
+
+
+def command(settings: Mapping[str, Any]) -> str:
+    """What to type to go on with a run."""
+    directory = shlex.quote(f"resume={settings['run_dir']}")
+    parts = [part for part in settings.values() if isinstance(part, dict)]
+    own = all(str(part.get(TARGET, "l2o.")).startswith("l2o.") for part in parts)
+    return f"python scripts/train.py {directory}{'' if own else ' trust_classes=true'}"
+
+
+def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:
+    """Raises UserError unless the run with these settings can go on from a checkpoint."""
+    content = read_checkpoint(path)
+    missing = {"unroll", "loops", "callbacks", "optimizer_states"} - set(content)
+    if missing:
+        raise UserError(f"{path}: cannot be gone on from, has no {', '.join(sorted(missing))}")
+    _refuse_difference(content["l2o"]["config"], settings, str(path))
+    wrote, now = content["l2o"].get("versions"), versions()
+    for name in DECISIVE:
+        found = wrote.get(name) if isinstance(wrote, dict) else None
+        if found != now.get(name):
+            raise UserError(
+                f"{path}: expected {name} {now.get(name)}, got {found}; a run goes on only with "
+                "the versions that it began with"
+            )
+    if not trusted:
+        variant = settings["variant"]
+        make = lambda: build(variant, LearnedOptimizer, "variant", own_only=True)  # noqa: E731
+        check_fit(make, weights_of(content), path)
+
+
+def _refuse_difference(stored: Any, settings: Mapping[str, Any], where: str) -> None:
+    """Raises UserError naming a setting that a run was begun with otherwise."""
+    before, now = _flat(stored), _flat(settings)
+    for key in sorted(set(before) | set(now)):
+        if key.split(".")[0] in FREE or before.get(key) == now.get(key):
+            continue
+        raise UserError(
+            f"{key}: the run was begun with {before.get(key)!r} ({where}), now it is "
+            f"{now.get(key)!r}; choose another directory for another run"
+        )
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names."""
+    if not isinstance(settings, Mapping):
+        return {prefix.rstrip("."): settings}
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= _flat(value, f"{prefix}{key}.")
+    return found
+
+
+def _overridden() -> set[str]:
+    """The settings given besides `resume`; raises UserError if one could change results."""
+    if not HydraConfig.initialized():
+        return set()
+    names = set()
+    for override in HydraConfig.get().overrides.task:
+        name = override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]
+        if name not in FREE or name == "run_dir":
+            raise UserError(
+                f"{override}: cannot be given together with resume=PATH, which goes on with the "
+                f"run's own settings; {', '.join(sorted(set(FREE) - {'resume', 'run_dir'}))} can"
+            )
+        names.add(name)
+    return names
+
+
+def _config_file(directory: Path) -> Path:
+    return directory / "config.yaml"
+
+
+def _read_config(directory: Path) -> dict[str, Any]:
+    path = _config_file(directory)
+    try:
+        stored = yaml.safe_load(path.read_text())
+    except (yaml.YAMLError, UnicodeDecodeError):
+        stored = None
+    if not isinstance(stored, dict):
+        raise UserError(f"{path}: damaged, or not the settings of a run")
+    return stored
