@@ -19,6 +19,8 @@ from l2o.problems import Problem
 from l2o.seeding import generator
 from l2o.settings import build
 
+DECISIVE = ("variant", "problem", "mixture", "protocol", "reward", "curriculum", "seed")
+"""What the weights depend on, of a run's config."""
 PRECISE = 1e-6
 """The distance that oracle calls are counted to."""
 
@@ -42,6 +44,7 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         trained = {"variant": config["variant"], "seed": seed}
     else:
         optimizer, trained = load_checkpoint(config["checkpoint"])
+        trained = {key: value for key, value in trained.items() if key in DECISIVE}
     try:
         size = EvaluationSettings(**config["evaluation"])
     except UserError as error:
