@@ -47,12 +47,14 @@ def test_a_problem_in_a_config_file_of_ones_own(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_the_python_example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_python_examples(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done = run("train", tmp_path, *SMALL, "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
-    (source,) = (block for block in _blocks("python") if "l2o.load" in block)
     monkeypatch.chdir(tmp_path)
-    exec(source.replace("outputs/…/best.ckpt", "out/checkpoints/best.ckpt"), {})
+    sources = [block for block in _blocks("python") if "l2o.load" in block]
+    assert len(sources) == 2
+    for source in sources:
+        exec(source.replace("outputs/…/best.ckpt", "out/checkpoints/best.ckpt"), {})
 
 
 def test_its_pictures_and_folders_exist() -> None:

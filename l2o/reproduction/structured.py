@@ -49,7 +49,8 @@ def structured(jobs: Sequence[Job], path: Path) -> str:
         "",
         "Comparisons, all in double precision on the same instances, hand-designed methods tuned. "
         "Dominated means: another method has both a higher SR1 and fewer oracle calls to 1e-6. "
-        "Memory is in numbers for each coordinate.",
+        "Memory is in numbers for each coordinate. `TwinL2O_seed0` is Twin-L2O as the release's "
+        "recipe trains it, `TwinL2O_seed0_2` Enhanced Twin-L2O.",
     ]
     for job in comparisons_of(jobs):
         lines += ["", f"### {_title(job)}", "", *_comparison(job, path)]
