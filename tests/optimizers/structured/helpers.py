@@ -8,14 +8,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+import pytest
 import torch
 from torch import Tensor
 
 from l2o.optimizers import StructuredTwin
 from l2o.optimizers.structured.twin import StructuredState
-from l2o.problems import Instances
+from l2o.problems import Instances, Problem
 from l2o.seeding import generator
+from tests.helpers import PROBLEMS, double_batch
 from tests.optimizers.hand_designed.helpers import split
+
+on_every_problem = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
+trained_or_not = pytest.mark.parametrize("trained", [0.0, 1.0], ids=["untrained", "trained"])
 
 
 def twin(trained: float = 0, **settings: Any) -> StructuredTwin:
@@ -56,3 +61,9 @@ def iterations(
         before = state
         iterate, state = optimizer.step(instances, iterate, state)
         yield Seen(z, before, state, torch.cat(iterate, dim=1))
+
+
+def batch(problem: Problem, count: int = 5) -> tuple[Instances, Tensor]:
+    """Instances and joint starting points, in double precision."""
+    instances, start = double_batch(problem, count)
+    return instances, torch.cat(start, dim=1)
