@@ -24,7 +24,7 @@ class Group(NamedTuple):
     def percent(self, key: str) -> str:
         """Mean (lowest–highest) in %, the mean alone if there is one seed."""
         values = [100 * value for value in self.values(key)]
-        spread = f" ({min(values):.0f}–{max(values):.0f})" if len(values) > 1 else ""
+        spread = f" ({min(values):.4g}–{max(values):.4g})" if len(values) > 1 else ""
         return f"{mean(values):.1f}{spread}"
 
 
