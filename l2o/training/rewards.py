@@ -36,6 +36,15 @@ class WindowReward(NamedTuple):
         return self.value.sum() / self.sound.sum().clamp(min=1)
 
 
+class Unrolled(NamedTuple):
+    """A window, and what of it passes meta-gradients; see the call of `Reward`."""
+
+    instances: Instances
+    trajectory: Trajectory
+    detach: Detach
+    count_last_half_step: bool
+
+
 class Reward(ABC):
     """Σ_t w_t R_t over the iterations of a window; what meta-training minimizes.
 
@@ -61,14 +70,8 @@ class Reward(ABC):
             )
 
     @abstractmethod
-    def value(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> Tensor:
-        """Σ_t w_t R_t of each instance, (B,); the arguments are those of the call."""
+    def value(self, window: Unrolled) -> Tensor:
+        """Σ_t w_t R_t of each instance, (B,)."""
 
     def __call__(
         self,
@@ -91,7 +94,7 @@ class Reward(ABC):
             The reward of each instance. Divergence of one changes neither the value nor the
             meta-gradient of another.
         """
-        value = self.value(instances, trajectory, detach, count_last_half_step)
+        value = self.value(Unrolled(instances, trajectory, detach, count_last_half_step))
         x, y = trajectory.x, trajectory.y
         sound = value.isfinite() & ~diverged(x, y).any(0)
         cut_off(Iterate(x, y), ~sound)
@@ -111,16 +114,10 @@ class ObjectiveReward(Reward):
     twice the gradient of its own half-step objective.
     """
 
-    def value(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> Tensor:
-        first, half, full = half_step_objectives(instances, trajectory, detach)
+    def value(self, window: Unrolled) -> Tensor:
+        first, half, full = half_step_objectives(window)
         w = self.weights_like(half)
-        last = full[-1] if count_last_half_step else full[-1].detach()
+        last = full[-1] if window.count_last_half_step else full[-1].detach()
         # f(x_t, y_t) ends iteration t and begins iteration t + 1.
         inner = ((w[:-1] + w[1:]) * full[:-1]).sum(0)
         return (2 * w * half).sum(0) - inner - w[-1] * last - w[0] * first
@@ -129,28 +126,16 @@ class ObjectiveReward(Reward):
 class SquaredGradientNorm(Reward):
     """R_t = ‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖²    (Eq. 38)."""
 
-    def value(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> Tensor:
-        squares = squared_gradients(instances, trajectory, count_last_half_step)
+    def value(self, window: Unrolled) -> Tensor:
+        squares = squared_gradients(window)
         return (self.weights_like(squares) * squares).sum(0)
 
 
 class LogGradientNorm(Reward):
     """R_t = log(‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖² + 1e-12): every digit gained counts alike."""
 
-    def value(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> Tensor:
-        squares = squared_gradients(instances, trajectory, count_last_half_step)
+    def value(self, window: Unrolled) -> Tensor:
+        squares = squared_gradients(window)
         return (self.weights_like(squares) * (squares + SMALLEST_SQUARE).log()).sum(0)
 
 
@@ -170,21 +155,15 @@ class NikaidoIsoda(Reward):
         super().__init__(weights)
         self.shortest = checks.positive("shortest", shortest)
 
-    def value(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> Tensor:
-        first, half, full = half_step_objectives(instances, trajectory, detach)
-        x, y = trajectory.x, trajectory.y
-        fixed = Tensor.detach if detach is Detach.GREEDY else Tensor.clone
+    def value(self, window: Unrolled) -> Tensor:
+        first, half, full = half_step_objectives(window)
+        x, y = window.trajectory.x, window.trajectory.y
+        fixed = Tensor.detach if window.detach is Detach.GREEDY else Tensor.clone
         moved_x, moved_y = x[1:] - fixed(x[:-1]), y[1:] - fixed(y[:-1])
         before = fixed(torch.cat((first.unsqueeze(0), full[:-1])))
         gain_x = self._slope(half - before, moved_x)
         gain_y = self._slope(full - fixed(half), moved_y)
-        if not count_last_half_step:
+        if not window.count_last_half_step:
             gain_y = torch.cat((gain_y[:-1], gain_y[-1:].detach()))
         terms = gain_x + gain_y
         return (self.weights_like(terms) * terms).sum(0)
@@ -197,33 +176,30 @@ class NikaidoIsoda(Reward):
         return torch.where(judged, gain**2 / torch.where(judged, squared, 1), 0)
 
 
-def half_step_objectives(
-    instances: Instances, trajectory: Trajectory, detach: Detach
-) -> tuple[Tensor, Tensor, Tensor]:
+def half_step_objectives(window: Unrolled) -> tuple[Tensor, Tensor, Tensor]:
     """f at the start of a window, after each min half-step and after each max half-step.
 
     Returns:
         f(x_0, y_0), (B,), without a graph; f(x_t, y_{t−1}) and f(x_t, y_t), (W, B) each.
     """
-    x, y = trajectory.x, trajectory.y
-    greedy, window = detach is Detach.GREEDY, len(x) - 1
+    (x, y), iterations = window.trajectory[:2], len(window.trajectory.x) - 1
+    greedy = window.detach is Detach.GREEDY
     x_half, x_full = x[1:], x[1:].detach() if greedy else x[1:]
     y_half, y_full = y[:-1].detach() if greedy else y[:-1], y[1:]
-    values = instances.repeat(2 * window + 1).objective(
+    values = window.instances.repeat(2 * iterations + 1).objective(
         torch.cat((x_half, x_full, x[:1].detach())).flatten(0, 1),
         torch.cat((y_half, y_full, y[:1].detach())).flatten(0, 1),
     )
-    half, full, first = values.view(2 * window + 1, -1).split_with_sizes((window, window, 1))
+    parts = values.view(2 * iterations + 1, -1).split_with_sizes((iterations, iterations, 1))
+    half, full, first = parts
     return first[0], half, full
 
 
-def squared_gradients(
-    instances: Instances, trajectory: Trajectory, count_last_half_step: bool = True
-) -> Tensor:
+def squared_gradients(window: Unrolled) -> Tensor:
     """‖∇ₓf‖² + ‖∇_y f‖² after each iteration, (W, B)."""
-    x, y = trajectory.x[1:], trajectory.y[1:]
-    if not count_last_half_step:
+    x, y = window.trajectory.x[1:], window.trajectory.y[1:]
+    if not window.count_last_half_step:
         y = torch.cat((y[:-1], y[-1:].detach()))
-    gradients = instances.repeat(len(x)).gradients(x.flatten(0, 1), y.flatten(0, 1))
+    gradients = window.instances.repeat(len(x)).gradients(x.flatten(0, 1), y.flatten(0, 1))
     squares: Tensor = sum(gradient.square().sum(-1) for gradient in gradients)  # type: ignore[assignment]
     return squares.view(len(x), -1)

@@ -36,7 +36,8 @@ def finished(directory: Path) -> dict[str, list[Job]]:
                 "TwinL2O_seed0,learned,6e-05,0.995,1.0,0.0,inf\n"
             )
             (job.directory / "plots").mkdir()
-            (job.directory / "plots" / "iterations.png").touch()
+            for plot in ("iterations", "front"):
+                (job.directory / "plots" / f"{plot}.png").touch()
             continue
         if job.script == "operations":
             names = ("kbeam_1", "kbeam_2", "kbeam_5", "kbeam_10", "TwinL2O")
@@ -44,7 +45,8 @@ def finished(directory: Path) -> dict[str, list[Job]]:
             (job.directory / "metrics.json").write_text(json.dumps(counts))
             continue
         success = 0.5 + 0.125 * int(job.settings["seed"])
-        metrics = {"test/sr1": success, "test/sr2": 1.0, "test/diverged": 0.0}
+        metrics: dict[str, float | None] = {"val/score": 20.0, "time/fit_s": 30.0}
+        metrics |= {"test/sr1": success, "test/sr2": 1.0, "test/diverged": 0.0}
         metrics |= {"test/distance_median": None if job.settings["seed"] == 1 else 1e-3}
         (job.directory / "metrics.json").write_text(json.dumps(metrics))
     return jobs
@@ -66,7 +68,7 @@ def test_every_training_job_is_one_that_can_run() -> None:
                     settings = compose("train", [*overrides, "run_dir=/out"])
                 TrainingJob.from_config(settings)
                 seen += 1
-    assert seen == 4 + 3 + 1 + 14 + 4 + 8 + 3
+    assert seen == 11 + 4 + 3 + 1 + 14 + 4 + 8 + 3
 
 
 def test_the_report_tells_what_was_found(tmp_path: Path) -> None:
@@ -136,8 +138,8 @@ def test_finished_jobs_are_not_run_again(tmp_path: Path) -> None:
     [
         (
             "target=table2",
-            "target: expected one of figure1, figure2, figure3, table1, a5, a6, matrix_game, "
-            "paper_protocol, all, got 'table2'",
+            "target: expected one of structured, figure1, figure2, figure3, table1, a5, a6, "
+            "matrix_game, paper_protocol, all, got 'table2'",
         ),
         ("workers=-1", "workers: expected a whole number of at least 1, got -1"),
     ],

@@ -19,7 +19,7 @@ from l2o.optimizers import tensors
 from l2o.training.data import InstanceData
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
-from l2o.training.rewards import Reward
+from l2o.training.rewards import Reward, Unrolled
 from l2o.training.train import Job, train
 from tests.training.test_configs import composed
 
@@ -31,9 +31,9 @@ class Broken(Reward):
 
     calls = 0
 
-    def value(self, instances: Any, trajectory: Any, *policy: Any) -> Tensor:
+    def value(self, window: Unrolled) -> Tensor:
         type(self).calls += 1
-        value: Tensor = trajectory.x[1:].sum((0, 2))
+        value: Tensor = window.trajectory.x[1:].sum((0, 2))
         if type(self).calls % 2:
             return value
         return value + (value - value.detach()).abs().sqrt()
