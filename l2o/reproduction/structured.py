@@ -24,6 +24,7 @@ COLUMNS = {
     "per_1000_iterations_s": "s per 1000",
 }
 """Of a comparison's table, what the report shows, and under which heading."""
+AFTER = [key for key in COLUMNS if key.startswith("distance_after")]
 SHOWN = 12
 """Rows of a comparison in the report: its best, beside all learned ones."""
 
@@ -49,6 +50,7 @@ def structured(jobs: Sequence[Job], path: Path) -> str:
         "",
         "Comparisons, all in double precision on the same instances, hand-designed methods tuned. "
         "Dominated means: another method has both a higher SR1 and fewer oracle calls to 1e-6. "
+        "Nearer at equal calls: how many others are, by their medians, after 100, 300 and 1000. "
         "Memory is in numbers for each coordinate. `TwinL2O_seed0` is Twin-L2O as the release's "
         "recipe trains it, `TwinL2O_seed0_2` Enhanced Twin-L2O.",
     ]
@@ -96,12 +98,19 @@ def _comparison(job: Job, path: Path) -> list[str]:
         if row["settings"] == "learned":
             above = [other["optimizer"] for other in rows if dominates(other, row)]
             told = f"dominated by {', '.join(above)}" if above else "not dominated"
-            lines += ["", f"`{row['optimizer']}`: {told}."]
+            places = ", ".join(str(_nearer(key, row, rows)) for key in AFTER)
+            lines += ["", f"`{row['optimizer']}`: {told}; nearer at equal calls: {places}."]
     front = job.directory / "plots" / "front.png"
     name = "front_" + re.sub(r"[^\w.-]+", "_", _title(job)) + ".png"
     path.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(front, path / name)
     return [*lines, "", f"![Success against oracle calls]({path.name}/{name})"]
+
+
+def _nearer(key: str, row: Row, rows: Sequence[Row]) -> int:
+    """How many others have a smaller median distance in a column."""
+    distances = [float(other.get(key) or math.inf) for other in rows]
+    return sum(distance < float(row.get(key) or math.inf) for distance in distances)
 
 
 def dominates(one: Row, other: Row) -> bool:

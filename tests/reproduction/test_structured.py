@@ -10,7 +10,7 @@ from l2o.reproduction.jobs import Job, jobs_of
 from l2o.reproduction.structured import dominates, structured
 from tests.reproduction.made_up import written
 
-HEADS = ["optimizer", "settings", "sr1", "calls_to_1e-06", "memory"]
+HEADS = ["optimizer", "settings", "sr1", "calls_to_1e-06", "distance_after_100_calls"]
 
 
 def compared(directory: Path, rows: list[tuple[str, str, float, str, float]]) -> Job:
@@ -52,8 +52,8 @@ def test_a_comparison_tells_who_dominates_the_learned(tmp_path: Path) -> None:
     job = compared(tmp_path, rows)
     text = structured([job], tmp_path / "results")
     assert "### matrix game, noise = 0.1" in text
-    assert "`structured_twin/a`: dominated by better." in text
-    assert "`structured_twin/b`: not dominated." in text
+    assert "`structured_twin/a`: dominated by better; nearer at equal calls: 1, 0, 0." in text
+    assert "`structured_twin/b`: not dominated; nearer at equal calls: 1, 0, 0." in text
     assert (tmp_path / "results" / "front_matrix_game_noise_0.1.png").is_file()
 
 
