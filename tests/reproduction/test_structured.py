@@ -19,7 +19,8 @@ def compared(directory: Path, rows: list[tuple[str, str, float, str, float]]) ->
     with (job.directory / "table.csv").open("w") as file:
         csv.writer(file).writerows([HEADS, *rows])
     (job.directory / "plots").mkdir()
-    (job.directory / "plots" / "front.png").write_bytes(b"")
+    for plot in ("front", "oracle_calls"):
+        (job.directory / "plots" / f"{plot}.png").write_bytes(b"")
     return job
 
 
@@ -55,6 +56,12 @@ def test_a_comparison_tells_who_dominates_the_learned(tmp_path: Path) -> None:
     assert "`structured_twin/a`: dominated by better; nearer at equal calls: 1, 0, 0." in text
     assert "`structured_twin/b`: not dominated; nearer at equal calls: 1, 0, 0." in text
     assert (tmp_path / "results" / "front_matrix_game_noise_0.1.png").is_file()
+
+
+def test_where_nobody_is_precise_the_way_is_shown(tmp_path: Path) -> None:
+    text = structured([compared(tmp_path, [("a", "tuned", 0.0, "inf", 1.0)])], tmp_path / "results")
+    assert "](results/oracle_calls_matrix_game_noise_0.1.png)" in text
+    assert "front_" not in text
 
 
 def test_domination_needs_both() -> None:
