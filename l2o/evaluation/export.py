@@ -53,6 +53,9 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         name: build(settings, Problem, f"problems.{name}")
         for name, settings in config["problems"].items()
     }
+    path = WEIGHTS / f"{config['name']}.safetensors"
+    if not path.resolve().is_relative_to(WEIGHTS.resolve()):
+        raise UserError(f"name: expected one such as structured_twin/mine, got {config['name']!r}")
     precise, results = optimizer.double(), {}
     with ProgressLine("measuring", len(problems), "problems") as line:
         for name, problem in problems.items():
@@ -63,7 +66,6 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
                 **figures(precise, problem, size, seed),
             }
             line.advance()
-    path = WEIGHTS / f"{config['name']}.safetensors"
     write_weights(optimizer.float(), Pretrained(trained, results), path)
     print(f"{path}: {path.stat().st_size / 1024:.0f} KiB")
     return results
