@@ -16,8 +16,9 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
 from l2o.training.data import InstanceData
+from l2o.training.job import Job
 from l2o.training.script import CONFIGS
-from l2o.training.train import Job, quieten, train
+from l2o.training.train import quieten, train
 
 EPOCHS, ROUNDS = 10, 7
 

@@ -8,8 +8,9 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from l2o import UserError
+from l2o.training.job import Job
 from l2o.training.script import CONFIGS
-from l2o.training.train import Job, train
+from l2o.training.train import train
 
 SMALL = [
     "protocol.epochs=1",

@@ -12,8 +12,9 @@ from l2o import Detach, UserError, unroll
 from l2o.problems import MatrixGame
 from l2o.training.curriculum import Curriculum, best
 from l2o.training.data import InstanceData
+from l2o.training.job import Job
 from l2o.training.rewards import ObjectiveReward
-from l2o.training.train import Job, train
+from l2o.training.train import train
 from tests.helpers import double_batch, small_twin
 from tests.training.test_configs import composed
 

@@ -17,10 +17,11 @@ from torch import Tensor
 from l2o import Iterate, UserError
 from l2o.optimizers import tensors
 from l2o.training.data import InstanceData
+from l2o.training.job import Job
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward, Unrolled
-from l2o.training.train import Job, train
+from l2o.training.train import train
 from tests.training.test_configs import composed
 
 STRUCTURED = ["variant=structured_twin", "protocol=structured", "protocol.first_horizon=4"]

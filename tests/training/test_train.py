@@ -11,8 +11,9 @@ import torch
 import l2o
 from l2o.evaluation.run import evaluate
 from l2o.training.data import InstanceData
+from l2o.training.job import Job
 from l2o.training.module import MetaTraining
-from l2o.training.train import Job, train
+from l2o.training.train import train
 from tests.training.test_configs import composed
 
 
