@@ -80,10 +80,8 @@ def appendix_a6(jobs: Sequence[Job], path: Path) -> str:
 
 def paper_protocol(jobs: Sequence[Job], path: Path) -> str:
     """The runs under the paper's protocol."""
-    groups = groups_of(
-        jobs,
-        lambda job: f"`{job.settings['problem']}`, curriculum `{job.settings['curriculum']}`",
-    )
+    trainings = [job for job in jobs if job.script == "train"]
+    groups = groups_of(trainings, _trained_on)
     solved = [group.label for group in groups if solves(group)]
     return "\n".join(
         [
@@ -95,9 +93,18 @@ def paper_protocol(jobs: Sequence[Job], path: Path) -> str:
             *table("run", groups),
             "",
             f"Those that solve their problem: {_listed(solved)}. SR2 alone is high also where a "
-            "rule comes to rest at a wrong point.",
+            "rule comes to rest at a wrong point. How the rule for matrix games compares is in the "
+            "table of claims.",
         ]
     )
+
+
+def _trained_on(job: Job) -> str:
+    """A run under the paper's protocol in a few words."""
+    names = ("problem", "curriculum", "reward")
+    problem, *others = (job.settings.get(name) for name in names)
+    extra = [f"{name} `{value}`" for name, value in zip(names[1:], others, strict=True) if value]
+    return ", ".join([f"`{problem}`", *extra])
 
 
 def matrix_game(jobs: Sequence[Job], path: Path) -> str:

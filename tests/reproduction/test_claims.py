@@ -112,11 +112,25 @@ def test_figure3_is_about_a_rescue_and_about_speed(
         "TwinL2O_seed0": (0.7, shares[0]),
     }
     experiments = "figure3_seen", "figure3_unseen"
-    jobs = {"figure3": [compared(tmp_path, name, rows) for name in experiments]}
-    assert claim(jobs, "Figure 3, unseen", "fails").release.holds is rescued
-    for place in ("Figure 3, seen", "Figure 3, unseen"):
-        release = claim(jobs, place, "closer").release
-        assert release == Finding(f"{guarded:.1e}; halpern: 1.0e-04", closer)
+    runs = [compared(tmp_path, name, rows) for name in experiments]
+    expected = Finding(f"{guarded:.1e}; halpern: 1.0e-04", closer)
+    for target, kind in (("figure3", "release"), ("paper_protocol", "published")):
+        jobs = {target: runs}
+        assert getattr(claim(jobs, "Figure 3, unseen", "fails"), kind).holds is rescued
+        for place in ("Figure 3, seen", "Figure 3, unseen"):
+            found = claim(jobs, place, "closer")
+            assert getattr(found, kind) == expected
+            assert NOT_RUN in (found.release, found.published), "only one of them was run"
+
+
+@pytest.mark.parametrize(("twin", "precise"), [(1e-5, True), (1e-3, False)])
+def test_figure2_on_matrix_games_is_compared_under_both_protocols(
+    tmp_path: Path, twin: float, precise: bool
+) -> None:
+    rows = {"halpern": (1e-4, 1.0), "TwinL2O_seed0": (twin, 0.0)}
+    runs = [compared(tmp_path, "figure2_matrix_game", rows)]
+    found = claim({"paper_protocol": runs}, "Figure 2, matrix game")
+    assert (found.release, found.published.holds) == (NOT_RUN, precise)
 
 
 @pytest.mark.parametrize(
@@ -163,3 +177,23 @@ def test_a6_compares_rewards(
     jobs = {"a6": [trained(tmp_path, sr1, reward=name) for name, sr1 in shares.items()]}
     found = [claim(jobs, "Appendix A6", words).release for words in ("Eq. 38", "Eq. 39")]
     assert (found[0].holds, found[1].holds) == holds
+
+
+@pytest.mark.parametrize(
+    ("objective", "gradient", "worse"),
+    [(1.0, 0.2, True), (0.2, 1.0, False), (0.0, 0.0, None)],
+)
+def test_a6_under_the_papers_protocol_is_open_if_nothing_is_solved(
+    tmp_path: Path, objective: float, gradient: float, worse: bool | None
+) -> None:
+    kind = {"problem": "seesaw_range1", "curriculum": "none"}
+    jobs = {
+        "paper_protocol": [
+            trained(tmp_path, objective, **kind),
+            trained(tmp_path, gradient, **kind, reward="gradient"),
+            trained(tmp_path, 0.0, **kind, reward="nikaido_isoda"),
+        ]
+    }
+    assert claim(jobs, "Appendix A6", "Eq. 38").published.holds is worse
+    assert claim(jobs, "Appendix A6", "Eq. 39").published == Finding("SR1 %: 0.0", True)
+    assert f"`twin` {100 * objective:.1f}" in claim(jobs, "Figure 1").published.text, "Eq. 4 alone"

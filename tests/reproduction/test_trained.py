@@ -46,6 +46,9 @@ def test_the_papers_protocol_names_what_is_solved(tmp_path: Path) -> None:
     assert "| `seesaw_range1`, curriculum `none` | 5.0 (0–10) |" in text
     assert "Those that solve their problem: `rotated_saddle`, curriculum `none`." in text
     assert "Those that solve their problem: none." in paper_protocol(jobs[:2], tmp_path)
+    other = trained(tmp_path, 0.0, problem="seesaw_range1", curriculum="none", reward="gradient")
+    text = paper_protocol([*jobs, other, written(tmp_path, "compare", {}, {})], tmp_path)
+    assert "| `seesaw_range1`, curriculum `none`, reward `gradient` | 0.0 |" in text
 
 
 def test_a5_sets_counts_beside_the_papers(tmp_path: Path) -> None:
