@@ -128,4 +128,5 @@ def tidy(axis: Any) -> None:
 
 def save(figure: Figure, path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=130)
+    # Tight, so that a long name beyond the edge is not cut off.
+    figure.savefig(path, dpi=130, bbox_inches="tight")

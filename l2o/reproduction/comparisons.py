@@ -102,8 +102,8 @@ def figure3(jobs: Sequence[Job], path: Path) -> str:
         "## Figure 3: the safeguard",
         "",
         "Paper: on unseen games plain Twin-L2O diverges, safeguarded it converges, faster than "
-        "Halpern's iteration and OMD and much better than GD-Anchoring. Halpern's step size is "
-        "tuned here, that of the safeguard is the default of `safeguard.step_size`.",
+        "Halpern's iteration and OMD and much better than GD-Anchoring. The safeguard has the "
+        "step size that Halpern's iteration is tuned to.",
     ]
     for job in comparisons_of(jobs):
         name = names[str(job.settings["experiment"])]
