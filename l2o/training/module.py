@@ -168,9 +168,10 @@ class MetaTraining(LightningModule):
         """A value of every process, in a new first axis."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return value.unsqueeze(0)
-        gathered = self.all_gather(value)
-        assert isinstance(gathered, Tensor)
-        return gathered
+        value = value.to(self.device).contiguous()
+        everyone = [torch.empty_like(value) for _ in range(self._processes)]
+        distributed.all_gather(everyone, value)
+        return torch.stack(everyone)
 
     def _log_epoch(self) -> None:
         """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
