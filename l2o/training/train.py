@@ -129,7 +129,9 @@ def _run(
     best = directory / "checkpoints" / BEST
     # Read back from disk, so that what is tested is what is kept.
     optimizer = load(best, trust_classes=job.trusted)
-    metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
+    metrics |= run_test(
+        optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
+    )
     upload_results(loggers, metrics, directory, best)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
     # Last of all: a run that has it is finished.
@@ -167,7 +169,9 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
 
 def _fit(job: Job, trainer: Trainer, checkpoint: Path | None) -> None:
     """Lets Lightning train."""
-    module, protocol = job.module, job.protocol
+    protocol = job.protocol
+    # Lightning does so too, but after it has read a checkpoint's weights.
+    module = trainer.precision_plugin.convert_module(job.module)
     if job.settings["strategy"]["compile"]:
         for network in job.optimizer.children():
             network.compile()
