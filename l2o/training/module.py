@@ -164,6 +164,20 @@ class MetaTraining(LightningModule):
         """How many processes share the training instances."""
         return self._trainer.world_size if self._trainer else 1
 
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limits the norm of the meta-gradient, as Lightning does.
+
+        In mixed precision it refuses to for a fused Adam, which would still have to undo a scale;
+        bfloat16 has none.
+        """
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), gradient_clip_val)
+
     def _gathered(self, value: Tensor) -> Tensor:
         """A value of every process, in a new first axis."""
         if not (distributed.is_available() and distributed.is_initialized()):
