@@ -46,7 +46,7 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
             runs their code: opt in only for files that you trust.
 
     Returns:
-        The optimizer, in evaluation mode, on the CPU.
+        The optimizer, in evaluation mode, on the CPU, in the float type it was trained in.
 
     Raises:
         UserError: If the file is missing, damaged, or not a checkpoint of l2o.
@@ -126,6 +126,9 @@ def with_weights(
     if not trusted:
         check_fit(make, weights, path)
     optimizer = make()
+    kinds = {value.dtype for value in weights.values() if isinstance(value, Tensor)}
+    if torch.float64 in kinds:
+        optimizer.double()
     try:
         optimizer.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError):

@@ -62,7 +62,9 @@ def bound_gradients(parts: Iterable[Tensor]) -> None:
             part.register_hook(_bounded)  # type: ignore[no-untyped-call]
 
 
-def _bounded(gradient: Tensor) -> Tensor:
+def _bounded(gradient: Tensor | None) -> Tensor | None:
+    if gradient is None:  # of what a compiled network returns, and nothing uses
+        return None
     rows = gradient.flatten(1)
     size = torch.linalg.vector_norm(rows, dim=1, keepdim=True)
     rows = torch.where(size.isfinite(), rows / size.clamp(min=1), 0)

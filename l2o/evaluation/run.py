@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from l2o import checks
 from l2o.checkpoint import Checkpoint, load_checkpoint
 from l2o.directory import claimed, refuse_used
@@ -64,7 +66,8 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
         refuse_used(directory)
         write_config(used, directory)
         write_versions(directory)
-        metrics = run_test(optimizer, problem, evaluation, seed, directory, title)
+        dtype = learned.optimizer.dtype
+        metrics = run_test(optimizer, problem, evaluation, seed, directory, title, dtype)
         write_metrics(metrics, directory)
     print_table(metrics, title, directory)
     return metrics
@@ -104,13 +107,14 @@ def run_test(
     seed: int,
     directory: Path,
     title: str,
+    dtype: torch.dtype,
 ) -> dict[str, float]:
-    """Tests an optimizer on the test set of a seed and writes the plots.
+    """Tests an optimizer on the test set of a seed, in a float type, and writes the plots.
 
     Returns:
         The metrics `test/…`, and `time/test_s` of the unroll alone.
     """
-    instances, start = sample_set(problem, settings, seed, "test")
+    instances, start = sample_set(problem, settings, seed, "test", dtype)
     began = time.perf_counter()
     with ProgressLine("testing", settings.iterations, "iterations") as line:
         measured = measure(

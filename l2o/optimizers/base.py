@@ -78,6 +78,11 @@ class Optimizer(ABC, Generic[State]):
 class LearnedOptimizer(Optimizer[State], nn.Module):
     """An optimizer whose update rule has weights, the meta-parameters."""
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of its weights, and so of the instances it is to be applied to."""
+        return next(self.parameters()).dtype
+
 
 def map_state(function: Callable[..., Tensor], state: Any, *others: Any) -> Any:
     """The same state with `function` applied to every tensor in it.

@@ -162,7 +162,9 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         shape = (*player.shape, 4 * self.hidden_size)
         if self.state_std == 0:
             return player.new_zeros(shape)
-        return (self.state_std * torch.randn(shape, generator=generator)).to(player)
+        # The same numbers in whatever precision the optimizer is trained.
+        noise = torch.randn(shape, generator=generator, dtype=torch.float32)
+        return (self.state_std * noise).to(player)
 
     def _call(
         self, lstm: CoordinateLSTM, own: Tensor, other: Tensor, state: Tensor

@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning import LightningDataModule
 
-from l2o.errors import UserError
 from l2o.problems import Instances, Iterate, Problem
 from l2o.seeding import generator
 from l2o.training.protocol import Protocol
@@ -75,10 +74,12 @@ class InstanceData(LightningDataModule):
         self, batch: Window | ValidationSet, device: torch.device, dataloader_idx: int
     ) -> Window | ValidationSet:
         """The same batch on the device that trains."""
-        if device.type == "cpu":
-            return batch
         start = Iterate(*(point.to(device) for point in batch.start))
-        return batch._replace(instances=batch.instances.to(device), start=start)
+        instances = batch.instances if device.type == "cpu" else batch.instances.to(device)
+        # Lightning converts tensors to another precision, but does not know instances.
+        if start.x.dtype is not torch.float32:
+            instances = instances.to(start.x.dtype)
+        return batch._replace(instances=instances, start=start)
 
     def start(self, epoch: int) -> Iterate:
         """The starting points of an epoch: fresh ones each, a function of seed and epoch."""
@@ -109,12 +110,9 @@ class InstanceData(LightningDataModule):
 
     def _share(self, count: int) -> slice:
         """Which of `count` instances are this process's own."""
-        size = self.trainer.world_size if self.trainer else 1
-        if count % size:
-            raise UserError(
-                f"protocol.instances: expected a multiple of the {size} processes, got {count}"
-            )
-        return slice(self.trainer.global_rank if self.trainer else 0, None, size)
+        if not self.trainer:
+            return slice(count)
+        return slice(self.trainer.global_rank, count, self.trainer.world_size)
 
 
 class Batches:

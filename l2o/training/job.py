@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from l2o import checks
 from l2o.errors import UserError
 from l2o.evaluation import EvaluationSettings
@@ -21,6 +19,7 @@ from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
 from l2o.training.script import plain
+from l2o.training.strategy import check_strategy
 
 
 @dataclass(frozen=True)
@@ -82,7 +81,7 @@ class Job:
         optimizer = build(variant, LearnedOptimizer, "variant", own_only=not trusted)
         for one in (problem, *mixture):
             _check_fit(optimizer, one)
-        _check_accelerator(settings["strategy"]["accelerator"])
+        check_strategy(settings["strategy"])
         every_s = checks.number("checkpoint_seconds", settings["checkpoint_seconds"], minimum=0)
         return cls(
             settings,
@@ -128,11 +127,3 @@ def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:
         optimizer.init(problem.sample(1, source), problem.sample_start(1, source))
     except UserError as error:
         raise UserError(f"variant.{error}") from None
-
-
-def _check_accelerator(accelerator: str) -> None:
-    if accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UserError(
-            "strategy: expected a GPU, but PyTorch sees none here; use strategy=cpu or "
-            "strategy=auto, or install a PyTorch that was built for your GPU"
-        )

@@ -69,8 +69,7 @@ class MetaTraining(LightningModule):
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
         if batch.position == 0:
-            states = generator(self.seed, "train", "states", batch.epoch, self.global_rank)
-            self._ended_at = batch.start, self.optimizer.init(batch.instances, batch.start, states)
+            self._ended_at = batch.start, self._begun(batch, "states", batch.epoch)
         iterate, state = self._ended_at or self._restored(batch)
         trajectory = unroll(
             self.optimizer,
@@ -89,7 +88,8 @@ class MetaTraining(LightningModule):
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
             # the step that its momentum makes of that.
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
-        self._losses.append(meta_loss.detach())
+        # The mean over the processes is what is logged: of these it is the sum of their parts.
+        self._losses.append(meta_loss.detach() * self._processes)
         self._sound = rewarded.sound
         return meta_loss
 
@@ -99,7 +99,10 @@ class MetaTraining(LightningModule):
             self._log_epoch()
 
     def _meta_loss(self, batch: Window, trajectory: Trajectory, rewarded: WindowReward) -> Tensor:
-        """The mean reward of the instances that count (paper, Eq. 37), over all processes."""
+        """This process's part of the mean reward of the instances that count (paper, Eq. 37).
+
+        The parts of all processes add up to it.
+        """
         counted = rewarded.sound
         share = self.curriculum.share(batch.epoch)
         value = rewarded.value.detach()
@@ -108,15 +111,29 @@ class MetaTraining(LightningModule):
             measure = self.curriculum.measure(
                 batch.instances, trajectory, self.reward, rewarded, self._so_far
             )
-            # (processes, B): ranked over all of them, each then keeps its own.
-            everyone = self._gathered(measure)
-            kept = best(everyone.flatten(), share).view_as(everyone)[self.global_rank]
+            # (B, processes): ranked as one process would see them, each then keeps its own.
+            everyone = self._gathered(measure).t()
+            kept = best(everyone.flatten(), share).view_as(everyone)[:, self.global_rank]
             counted = counted & kept
         totals = self._gathered(counted.sum())
         self._counted.append(counted.float().mean())
         total = torch.where(counted, rewarded.value, 0).sum()
-        # Lightning averages the gradients of the processes: times their number it is the sum.
-        return total * len(totals) / totals.sum().clamp(min=1)
+        return total / totals.sum().clamp(min=1)
+
+    def _begun(self, batch: Window, *stream: str | int) -> Any:
+        """The states at the start, the same however many processes share the instances.
+
+        Drawn for the instances of all of them, of which row r + k·processes is the k-th of
+        process r; here the others' are stood in for by this one's.
+        """
+        size = self._processes
+        rows = torch.arange(len(batch.instances)).repeat_interleave(size)
+        everyone = self.optimizer.init(
+            batch.instances.select(rows),
+            Iterate(*(point[rows] for point in batch.start)),
+            generator(self.seed, "train", *stream, 0),
+        )
+        return map_state(lambda part: part[self.global_rank :: size], everyone)
 
     def _restarted(self, batch: Window, iterate: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Where the next window begins: at the start again for instances that diverged."""
@@ -124,10 +141,7 @@ class MetaTraining(LightningModule):
         if not self.protocol.restart_diverged or not lost.any():
             return iterate, state
         self._faults[1] += lost.sum().cpu()
-        states = generator(
-            self.seed, "train", "restarts", batch.epoch, batch.position, self.global_rank
-        )
-        fresh = self.optimizer.init(batch.instances, batch.start, states)
+        fresh = self._begun(batch, "restarts", batch.epoch, batch.position)
 
         def chosen(new: Tensor, old: Tensor) -> Tensor:
             return torch.where(lost.view(-1, *[1] * (old.ndim - 1)), new.detach(), old)
@@ -135,19 +149,43 @@ class MetaTraining(LightningModule):
         return Iterate(*map(chosen, batch.start, iterate)), map_state(chosen, fresh, state)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Skips a meta-update whose gradient is not finite."""
+        """Adds up the processes' gradients, and skips a meta-update that is not finite."""
         gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
+        # Lightning has averaged them. In the meta-loss the factor would come too early: each
+        # instance's meta-gradient is limited on its way, see `bound_gradients`.
+        for gradient in gradients:
+            gradient.mul_(self._processes)
         if not torch.nn.utils.get_total_norm(gradients).isfinite():
             self._faults[0] += 1
             optimizer.zero_grad()
+
+    @property
+    def _processes(self) -> int:
+        """How many processes share the training instances."""
+        return self._trainer.world_size if self._trainer else 1
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Limits the norm of the meta-gradient, as Lightning does.
+
+        In mixed precision it refuses to for a fused Adam, which would still have to undo a scale;
+        bfloat16 has none.
+        """
+        if gradient_clip_val is not None:
+            torch.nn.utils.clip_grad_norm_(self.optimizer.parameters(), gradient_clip_val)
 
     def _gathered(self, value: Tensor) -> Tensor:
         """A value of every process, in a new first axis."""
         if not (distributed.is_available() and distributed.is_initialized()):
             return value.unsqueeze(0)
-        gathered = self.all_gather(value)
-        assert isinstance(gathered, Tensor)
-        return gathered
+        value = value.to(self.device).contiguous()
+        everyone = [torch.empty_like(value) for _ in range(self._processes)]
+        distributed.all_gather(everyone, value)
+        return torch.stack(everyone)
 
     def _log_epoch(self) -> None:
         """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
@@ -156,7 +194,8 @@ class MetaTraining(LightningModule):
             "train/diverged": 1 - self._sound.float().mean(),
             "train/counted": torch.stack(self._counted).mean(),
             "train/skipped": self._faults[0],
-            "train/restarted": self._faults[1],
+            # Of all processes, whose mean is logged.
+            "train/restarted": self._faults[1] * self._processes,
         }
         self.log_dict(
             epoch,

@@ -8,13 +8,11 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Timer
-from pytorch_lightning.loggers import Logger
 
 from l2o.checkpoint import load
 from l2o.directory import claimed, refuse_used
@@ -33,9 +31,10 @@ from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.job import Job
-from l2o.training.loggers import build_loggers, is_first_process, upload_results
+from l2o.training.loggers import build_loggers, upload_results
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
+from l2o.training.strategy import build_trainer
 
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
@@ -61,19 +60,21 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     run = Run.of(plain(config))
     checkpoint = _checkpoint_of(run)
     job = Job.from_config(run.settings, trusted=run.trusted)
-    directory, first = job.directory, is_first_process()
     interruption = Interruption()
+    trained = _prepared(job, interruption)
+    directory, first = job.directory, trained.trainer.is_global_zero
     try:
         with claimed(directory) if first else nullcontext(), interruption.listening():
             if run.continued and (directory / "metrics.json").exists():
-                print(f"{directory}: this run is finished; its results are in metrics.json")
+                if first:
+                    print(f"{directory}: this run is finished; its results are in metrics.json")
                 return read_metrics(directory)
             if first and not run.continued:
                 refuse_used(directory)
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
                 write_config(job.settings, directory)
-            return _run(job, checkpoint, interruption)
+            return _run(job, trained, checkpoint, interruption)
     except Interrupted as interrupted:
         if first:
             name = interrupted.signal.name
@@ -102,13 +103,25 @@ def _lost(error: OSError, job: Job) -> str:
     return f"{what}; what was saved before is kept; to go on: {command(job.settings)}"
 
 
-def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[str, float]:
+class Trained(NamedTuple):
+    """What trains, and what it leaves."""
+
+    trainer: Trainer
+    history: History
+    timer: Timer
+
+
+def _run(
+    job: Job, trained: Trained, checkpoint: Path | None, interruption: Interruption
+) -> dict[str, float]:
     """Trains, from a checkpoint on if there is one, and tests."""
-    directory = job.directory
+    directory, (trainer, history, timer) = job.directory, trained
     loggers = build_loggers(job.settings["logger"], directory, job.settings)
+    trainer.loggers = loggers
     with interruption.deferred():
-        trainer, history, seconds = _fit(job, loggers, checkpoint, interruption)
-    metrics = {"val/score": history.best_score, "time/fit_s": seconds}
+        _fit(job, trainer, checkpoint)
+    # Of training alone, over all its parts.
+    metrics = {"val/score": history.best_score, "time/fit_s": timer.time_elapsed()}
     if not trainer.is_global_zero:
         return metrics
 
@@ -116,7 +129,9 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
     best = directory / "checkpoints" / BEST
     # Read back from disk, so that what is tested is what is kept.
     optimizer = load(best, trust_classes=job.trusted)
-    metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
+    metrics |= run_test(
+        optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
+    )
     upload_results(loggers, metrics, directory, best)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
     # Last of all: a run that has it is finished.
@@ -125,41 +140,45 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
     return metrics
 
 
-def _fit(
-    job: Job, loggers: list[Logger], checkpoint: Path | None, interruption: Interruption
-) -> tuple[Trainer, History, float]:
-    """Lets Lightning train; returns also the seconds that training took, over all its parts."""
+def _prepared(job: Job, interruption: Interruption) -> Trained:
+    """What will train; nothing is written yet, and no other process started."""
     protocol, history, timer = job.protocol, History(), Timer()
     folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
     callbacks = [history, EpochProgress(history), timer]
     quieten()
-    try:
-        trainer = Trainer(
-            **job.settings["strategy"],
-            max_epochs=protocol.epochs,
-            check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
-            num_sanity_val_steps=0,
-            callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
-            plugins=[SafeFiles()],
-            logger=loggers,
-            log_every_n_steps=protocol.windows(0),
-            gradient_clip_val=protocol.clip,
-            # Epochs of a growing horizon differ in their number of windows.
-            reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
-            default_root_dir=job.directory,
-            enable_model_summary=False,
-            # In inference mode a user's problem could not be differentiated automatically.
-            inference_mode=False,
-        )
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
-    module = job.module
+    trainer = build_trainer(
+        job.settings["strategy"],
+        protocol.instances,
+        SafeFiles(),
+        max_epochs=protocol.epochs,
+        check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
+        num_sanity_val_steps=0,
+        callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
+        logger=False,  # once the directory is this run's own
+        log_every_n_steps=protocol.windows(0),
+        gradient_clip_val=protocol.clip,
+        # Epochs of a growing horizon differ in their number of windows.
+        reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
+        default_root_dir=job.directory,
+        enable_model_summary=False,
+        # In inference mode a user's problem could not be differentiated automatically.
+        inference_mode=False,
+    )
+    return Trained(trainer, history, timer)
+
+
+def _fit(job: Job, trainer: Trainer, checkpoint: Path | None) -> None:
+    """Lets Lightning train."""
+    protocol = job.protocol
+    # Lightning does so too, but after it has read a checkpoint's weights.
+    module = trainer.precision_plugin.convert_module(job.module)
+    if job.settings["strategy"]["compile"]:
+        for network in job.optimizer.children():
+            network.compile()
     rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
     with _threads(rows), _no_denormals():
         data = InstanceData(job.mixture, protocol, job.seed)
         trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
-    return trainer, history, timer.time_elapsed()
 
 
 @contextmanager

@@ -169,36 +169,3 @@ def test_released_weights_from_the_command_line(tmp_path: Path) -> None:
     done = run("evaluate", tmp_path, *files, *size, "problem.a=[0,5]", "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     assert "test/sr1" in json.loads((tmp_path / "out" / "metrics.json").read_text())
-
-
-def test_two_processes_share_the_instances(tmp_path: Path) -> None:
-    """strategy=ddp_cpu: the meta-loss of one process, from half the instances in each.
-
-    With a curriculum, the best half of all instances count, not of each process's own.
-    """
-    small = [*SMALL, "protocol.tricks.state_std=0"]  # random states differ between processes
-    small += ["curriculum=gradient", "curriculum.start=0.5", "protocol.tricks.warmup_iterations=0"]
-    curves = {}
-    for strategy in ("cpu", "ddp_cpu"):
-        done = run("train", tmp_path, *small, f"strategy={strategy}", f"hydra.run.dir={strategy}")
-        assert done.returncode == 0, done.stderr
-        rows = (tmp_path / strategy / "metrics.csv").read_text().splitlines()
-        curves[strategy] = float(rows[1].split(",")[rows[0].split(",").index("train/meta_loss")])
-    assert curves["ddp_cpu"] == pytest.approx(curves["cpu"], rel=1e-5)
-
-
-def test_two_processes_go_on(tmp_path: Path) -> None:
-    """Each process of strategy=ddp_cpu goes on with its own instances and LSTM states."""
-    settings = [*SMALL, "protocol.epochs=40", "strategy=ddp_cpu", "checkpoint_seconds=0"]
-    done = run("train", tmp_path, *settings, "hydra.run.dir=whole")
-    assert done.returncode == 0, done.stderr
-    rows = tmp_path / "stopped" / "metrics.csv"
-    with started("train", tmp_path, *settings, "hydra.run.dir=stopped") as process:
-        wait_for_rows(process, rows, 5)
-        process.send_signal(signal.SIGTERM)
-        process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert len(rows.read_text().splitlines()) < 40
-    done = run("train", tmp_path, "resume=stopped")
-    assert done.returncode == 0, done.stderr
-    assert rows.read_text() == (tmp_path / "whole" / "metrics.csv").read_text()

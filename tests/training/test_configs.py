@@ -90,34 +90,6 @@ def test_every_reward_trains_with_every_curriculum(
     assert metrics["val/score"] >= 0
 
 
-@pytest.mark.parametrize("strategy", ["auto", "cpu"])
-def test_strategies_of_one_process_train(tmp_path: Path, strategy: str) -> None:
-    train(composed(tmp_path, f"strategy={strategy}"))
-
-
-@pytest.mark.parametrize("strategy", ["gpu", "ddp"])
-def test_gpu_strategies_are_refused_without_a_gpu(
-    tmp_path: Path, strategy: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    with pytest.raises(UserError, match=r"strategy: expected a GPU.*strategy=cpu"):
-        train(composed(tmp_path / "run", f"strategy={strategy}"))
-    assert not (tmp_path / "run").exists(), "refused before anything was written"
-
-
-@pytest.mark.parametrize("override", ["accelerator=abacus", "devices=0", "strategy=none"])
-def test_what_lightning_refuses_gets_one_line(tmp_path: Path, override: str) -> None:
-    with pytest.raises(UserError, match="strategy: Lightning refuses these settings: ") as refusal:
-        train(composed(tmp_path, "strategy=cpu", f"strategy.{override}"))
-    assert "\n" not in str(refusal.value)
-
-
-def test_every_strategy_is_one_for_the_trainer(tmp_path: Path) -> None:
-    for strategy in _choices("strategy"):
-        config = composed(tmp_path, f"strategy={strategy}")
-        assert set(config.strategy) == {"accelerator", "devices", "num_nodes", "strategy"}
-
-
 @pytest.mark.parametrize(
     ("override", "words"),
     [
