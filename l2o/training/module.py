@@ -65,6 +65,8 @@ class MetaTraining(LightningModule):
         self._losses: list[Tensor] = []
         self._counted: list[Tensor] = []
         self._faults = torch.zeros(2)
+        self._diverged = torch.zeros((), dtype=torch.bool)
+        self._none_counts = torch.zeros((), dtype=torch.bool)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
@@ -90,7 +92,6 @@ class MetaTraining(LightningModule):
             # the step that its momentum makes of that.
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         self._losses.append(meta_loss.detach())
-        self._sound = rewarded.sound
         return meta_loss
 
     def on_train_batch_end(self, outputs: Any, batch: Window, batch_idx: int) -> None:
@@ -102,8 +103,10 @@ class MetaTraining(LightningModule):
         """The mean reward of the instances that count (paper, Eq. 37), over all processes."""
         counted = rewarded.sound
         share = self.curriculum.share(batch.epoch)
-        value = rewarded.value.detach()
+        value, lost = rewarded.value.detach(), ~rewarded.sound
         self._so_far = value if batch.position == 0 else self._so_far + value
+        # Also those that have been restarted since.
+        self._diverged = lost if batch.position == 0 else self._diverged | lost
         if share < 1:
             measure = self.curriculum.measure(
                 batch.instances, trajectory, self.reward, rewarded, self._so_far
@@ -113,10 +116,12 @@ class MetaTraining(LightningModule):
             kept = best(everyone.flatten(), share).view_as(everyone)[self.global_rank]
             counted = counted & kept
         totals = self._gathered(counted.sum())
+        self._none_counts = totals.sum() == 0
         self._counted.append(counted.float().mean())
         total = torch.where(counted, rewarded.value, 0).sum()
         # Lightning averages the gradients of the processes: times their number it is the sum.
-        return total * len(totals) / totals.sum().clamp(min=1)
+        # Of none it is 0 / 0, and the meta-update is skipped.
+        return total * len(totals) / totals.sum()
 
     def _restarted(self, batch: Window, iterate: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Where the next window begins: at the start again for instances that diverged."""
@@ -135,9 +140,9 @@ class MetaTraining(LightningModule):
         return Iterate(*map(chosen, batch.start, iterate)), map_state(chosen, fresh, state)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Skips a meta-update whose gradient is not finite."""
+        """Skips a meta-update whose gradient is not finite, or to which no instance counts."""
         gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
-        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+        if self._none_counts or not torch.nn.utils.get_total_norm(gradients).isfinite():
             self._faults[0] += 1
             optimizer.zero_grad()
 
@@ -152,8 +157,8 @@ class MetaTraining(LightningModule):
     def _log_epoch(self) -> None:
         """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
         epoch = {
-            "train/meta_loss": torch.stack(self._losses).mean(),
-            "train/diverged": 1 - self._sound.float().mean(),
+            "train/meta_loss": torch.stack(self._losses).nanmean(),
+            "train/diverged": self._diverged.float().mean(),
             "train/counted": torch.stack(self._counted).mean(),
             "train/skipped": self._faults[0],
             "train/restarted": self._faults[1],
@@ -202,6 +207,7 @@ class MetaTraining(LightningModule):
         parts = {
             "ended_at": tensors(self._ended_at or ()),
             "so_far": [self._so_far],
+            "diverged": [self._diverged],
             "losses": self._losses,
             "counted": self._counted,
             "faults": [self._faults],
@@ -215,6 +221,7 @@ class MetaTraining(LightningModule):
             for name, part in progress.items()
         }
         self._to_restore, (self._so_far,) = own["ended_at"], own["so_far"]
+        (self._diverged,) = own["diverged"]
         self._losses, self._counted = own["losses"], own["counted"]
         self._faults = own["faults"][0].cpu()
 
