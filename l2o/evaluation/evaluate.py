@@ -98,7 +98,7 @@ def measure(
     # A copy counts its own calls: the noise of noisy instances starts anew for each optimizer.
     instances = copy(instances)
     state = optimizer.init(instances, start, generator)
-    iterate, lost = start, diverged(*start)
+    iterate, lost = start, diverged(*start) | _undefined(instances, start)
     values = [distances(instances, start.x[None], start.y[None], lost[None])]
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
@@ -112,6 +112,16 @@ def measure(
     x, y = torch.cat(values, dim=1).cpu()
     counts = {name: values.cpu() for name, values in optimizer.counts(state).items()}
     return Measurements(x, y, lost.cpu(), quantity, counts, state_size(state, start))
+
+
+def _undefined(instances: Instances, start: Iterate) -> Tensor:
+    """Which instances have no finite gradients at the start, as with a parameter that is NaN, (B,).
+
+    They have failed from the first, whatever an optimizer makes of such gradients: one that
+    reads them as zeros walks on blindly.
+    """
+    exact = instances.problem.gradients(*start, instances.theta)
+    return ~torch.cat(exact, dim=1).isfinite().all(1)
 
 
 def state_size(state: Any, iterate: Iterate) -> float:

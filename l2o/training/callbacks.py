@@ -8,6 +8,7 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 
+from l2o.errors import UserError
 from l2o.evaluation.progress import ProgressLine
 
 SCORE = "val/score"
@@ -64,6 +65,33 @@ class History(Callback):
     def _log(self, trainer: Trainer, record: dict[str, float]) -> None:
         for logger in trainer.loggers:
             logger.log_metrics(record, step=int(record["step"]))
+
+
+class TooManyDiverged(UserError):
+    """Training goes nowhere; found out in all processes at once."""
+
+
+class DivergenceLimit(Callback):
+    """Stops training after an epoch in which too many instances diverged.
+
+    Args:
+        history: Where the epochs are recorded; its callback must come first.
+        limit: The largest share that may diverge.
+    """
+
+    def __init__(self, history: History, limit: float) -> None:
+        self._history = history
+        self._limit = limit
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        share = self._history.records[-1]["train/diverged"]
+        if share > self._limit:
+            raise TooManyDiverged(
+                f"training stopped after epoch {trainer.current_epoch}: expected at most "
+                f"{self._limit:.4g} of the instances to diverge (protocol.max_diverged), got "
+                f"{share:.4g}; try a smaller protocol.learning_rate, other starting points "
+                "(problem.start_x, problem.start_y) or a larger protocol.max_diverged"
+            )
 
 
 class EpochProgress(ProgressBar):

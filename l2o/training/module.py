@@ -65,6 +65,8 @@ class MetaTraining(LightningModule):
         self._losses: list[Tensor] = []
         self._counted: list[Tensor] = []
         self._faults = torch.zeros(2)
+        self._diverged = torch.zeros((), dtype=torch.bool)
+        self._none_counts = torch.zeros((), dtype=torch.bool)
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
@@ -90,7 +92,6 @@ class MetaTraining(LightningModule):
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         # The mean over the processes is what is logged: of these it is the sum of their parts.
         self._losses.append(meta_loss.detach() * self._processes)
-        self._sound = rewarded.sound
         return meta_loss
 
     def on_train_batch_end(self, outputs: Any, batch: Window, batch_idx: int) -> None:
@@ -105,8 +106,10 @@ class MetaTraining(LightningModule):
         """
         counted = rewarded.sound
         share = self.curriculum.share(batch.epoch)
-        value = rewarded.value.detach()
+        value, lost = rewarded.value.detach(), ~rewarded.sound
         self._so_far = value if batch.position == 0 else self._so_far + value
+        # Also those that have been restarted since.
+        self._diverged = lost if batch.position == 0 else self._diverged | lost
         if share < 1:
             measure = self.curriculum.measure(
                 batch.instances, trajectory, self.reward, rewarded, self._so_far
@@ -116,9 +119,11 @@ class MetaTraining(LightningModule):
             kept = best(everyone.flatten(), share).view_as(everyone)[:, self.global_rank]
             counted = counted & kept
         totals = self._gathered(counted.sum())
+        self._none_counts = totals.sum() == 0
         self._counted.append(counted.float().mean())
         total = torch.where(counted, rewarded.value, 0).sum()
-        return total / totals.sum().clamp(min=1)
+        # Of none it is 0 / 0, and the meta-update is skipped.
+        return total / totals.sum()
 
     def _begun(self, batch: Window, *stream: str | int) -> Any:
         """The states at the start, the same however many processes share the instances.
@@ -149,13 +154,13 @@ class MetaTraining(LightningModule):
         return Iterate(*map(chosen, batch.start, iterate)), map_state(chosen, fresh, state)
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Adds up the processes' gradients, and skips a meta-update that is not finite."""
+        """Adds up the processes' gradients; skips an update that is not finite or counts none."""
         gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
         # Lightning has averaged them. In the meta-loss the factor would come too early: each
         # instance's meta-gradient is limited on its way, see `bound_gradients`.
         for gradient in gradients:
             gradient.mul_(self._processes)
-        if not torch.nn.utils.get_total_norm(gradients).isfinite():
+        if self._none_counts or not torch.nn.utils.get_total_norm(gradients).isfinite():
             self._faults[0] += 1
             optimizer.zero_grad()
 
@@ -190,8 +195,8 @@ class MetaTraining(LightningModule):
     def _log_epoch(self) -> None:
         """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
         epoch = {
-            "train/meta_loss": torch.stack(self._losses).mean(),
-            "train/diverged": 1 - self._sound.float().mean(),
+            "train/meta_loss": torch.stack(self._losses).nanmean(),
+            "train/diverged": self._diverged.float().mean(),
             "train/counted": torch.stack(self._counted).mean(),
             "train/skipped": self._faults[0],
             # Of all processes, whose mean is logged.
@@ -241,6 +246,7 @@ class MetaTraining(LightningModule):
         parts = {
             "ended_at": tensors(self._ended_at or ()),
             "so_far": [self._so_far],
+            "diverged": [self._diverged],
             "losses": self._losses,
             "counted": self._counted,
             "faults": [self._faults],
@@ -254,6 +260,7 @@ class MetaTraining(LightningModule):
             for name, part in progress.items()
         }
         self._to_restore, (self._so_far,) = own["ended_at"], own["so_far"]
+        (self._diverged,) = own["diverged"]
         self._losses, self._counted = own["losses"], own["counted"]
         self._faults = own["faults"][0].cpu()
 

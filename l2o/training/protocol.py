@@ -51,6 +51,8 @@ class Protocol:
             `horizon` in the last, in whole windows.
         fresh_instances: Whether every epoch draws instances of its own.
         restart_diverged: Whether an instance that diverged starts anew in the next window.
+        max_diverged: The largest share of instances that may have diverged at the end of an
+            epoch, in any of its windows; beyond it training stops.
         cosine: Whether the learning rate falls to zero along a cosine.
         clip: The largest norm of a meta-gradient; null sets no limit.
     """
@@ -66,6 +68,7 @@ class Protocol:
     first_horizon: int
     fresh_instances: bool
     restart_diverged: bool
+    max_diverged: float
     cosine: bool
     clip: float | None
 
@@ -74,6 +77,7 @@ class Protocol:
             checks.count(name, getattr(self, name))
         for name in ("fresh_instances", "restart_diverged", "cosine"):
             checks.flag(name, getattr(self, name))
+        checks.number("max_diverged", self.max_diverged, minimum=0, maximum=1)
         if self.clip is not None:
             checks.positive("clip", self.clip)
         if self.first_horizon > self.horizon:

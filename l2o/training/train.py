@@ -26,7 +26,12 @@ from l2o.evaluation.report import (
     write_versions,
 )
 from l2o.evaluation.run import run_test
-from l2o.training.callbacks import EpochProgress, History
+from l2o.training.callbacks import (
+    DivergenceLimit,
+    EpochProgress,
+    History,
+    TooManyDiverged,
+)
 from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
@@ -53,8 +58,8 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         The metrics, as in `metrics.json`: `val/score` of the best epoch, `test/…`, `time/…`.
 
     Raises:
-        UserError: If the config cannot work, raised before any long work; or if the disk is full
-            or the directory gone.
+        UserError: If the config cannot work, raised before any long work; if too many instances
+            diverge; or if the disk is full or the directory gone.
         SystemExit: If a signal asked the run to end, once it is saved.
     """
     run = Run.of(plain(config))
@@ -81,6 +86,12 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
             print(f"interrupted by {name}; to go on: {command(job.settings)}", file=sys.stderr)
         # Lightning takes another status of its helpers for a crash, and kills the first process.
         sys.exit(interrupted.status if first else 0)
+    except TooManyDiverged as error:
+        if not first:
+            sys.exit(0)  # told once; another status would be taken for a crash, as above
+        best = directory / "checkpoints" / BEST
+        kept = f"; the best checkpoint so far is {best}" if best.exists() else ""
+        raise UserError(f"{error}{kept}") from None
     except OSError as error:
         raise UserError(_lost(error, job)) from None
 
@@ -144,7 +155,8 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
     """What will train; nothing is written yet, and no other process started."""
     protocol, history, timer = job.protocol, History(), Timer()
     folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
-    callbacks = [history, EpochProgress(history), timer]
+    limit = DivergenceLimit(history, protocol.max_diverged)
+    callbacks = [history, EpochProgress(history), timer, limit]
     quieten()
     trainer = build_trainer(
         job.settings["strategy"],

@@ -90,6 +90,7 @@ def test_windows_grow_from_the_first_horizon_to_the_last(
         ({"fresh_instances": 1}, "fresh_instances: expected true or false"),
         ({"restart_diverged": None}, "restart_diverged: expected true or false"),
         ({"cosine": "yes"}, "cosine: expected true or false"),
+        ({"max_diverged": 1.1}, "max_diverged: expected a finite number from 0 to 1, got 1.1"),
     ],
 )
 def test_bad_settings_are_refused(changes: dict[str, Any], words: str) -> None:
@@ -181,7 +182,7 @@ def test_without_restarts_a_diverged_instance_stays_lost(tmp_path: Path) -> None
 def test_restarts_are_counted(tmp_path: Path) -> None:
     """Four instances that begin beyond the limit, twice in each epoch."""
     far = ["problem=saddle", "problem.start_x=[2e4,3e4]", "protocol.epochs=2"]
-    train(composed(tmp_path, *STRUCTURED, *far))
+    train(composed(tmp_path, *STRUCTURED, *far, "protocol.max_diverged=1"))
     assert [float(row["train/restarted"]) for row in rows(tmp_path)] == [8, 8]
     assert [float(row["train/diverged"]) for row in rows(tmp_path)] == [1, 1]
 
