@@ -13,8 +13,7 @@ from typing import Any
 import torch
 from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Timer
-from pytorch_lightning.loggers import Logger
+from pytorch_lightning.callbacks import Callback, Timer
 
 from l2o.checkpoint import load
 from l2o.directory import claimed, refuse_used
@@ -33,9 +32,10 @@ from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.job import Job
-from l2o.training.loggers import build_loggers, is_first_process, upload_results
+from l2o.training.loggers import build_loggers, is_first_process
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
+from l2o.training.wandb_recorder import check_logger, recorded
 
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
@@ -61,6 +61,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     run = Run.of(plain(config))
     checkpoint = _checkpoint_of(run)
     job = Job.from_config(run.settings, trusted=run.trusted)
+    check_logger(job.settings["logger"])
     directory, first = job.directory, is_first_process()
     interruption = Interruption()
     try:
@@ -73,7 +74,8 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
                 write_config(job.settings, directory)
-            return _run(job, checkpoint, interruption)
+            with recorded(job.settings, directory) as watchers:
+                return _run(job, checkpoint, interruption, watchers)
     except Interrupted as interrupted:
         if first:
             name = interrupted.signal.name
@@ -102,12 +104,13 @@ def _lost(error: OSError, job: Job) -> str:
     return f"{what}; what was saved before is kept; to go on: {command(job.settings)}"
 
 
-def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[str, float]:
+def _run(
+    job: Job, checkpoint: Path | None, interruption: Interruption, watchers: list[Callback]
+) -> dict[str, float]:
     """Trains, from a checkpoint on if there is one, and tests."""
     directory = job.directory
-    loggers = build_loggers(job.settings["logger"], directory, job.settings)
     with interruption.deferred():
-        trainer, history, seconds = _fit(job, loggers, checkpoint, interruption)
+        trainer, history, seconds = _fit(job, watchers, checkpoint, interruption)
     metrics = {"val/score": history.best_score, "time/fit_s": seconds}
     if not trainer.is_global_zero:
         return metrics
@@ -117,7 +120,6 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
     # Read back from disk, so that what is tested is what is kept.
     optimizer = load(best, trust_classes=job.trusted)
     metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
-    upload_results(loggers, metrics, directory, best)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)
@@ -126,12 +128,12 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
 
 
 def _fit(
-    job: Job, loggers: list[Logger], checkpoint: Path | None, interruption: Interruption
+    job: Job, watchers: list[Callback], checkpoint: Path | None, interruption: Interruption
 ) -> tuple[Trainer, History, float]:
     """Lets Lightning train; returns also the seconds that training took, over all its parts."""
     protocol, history, timer = job.protocol, History(), Timer()
     folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
-    callbacks = [history, EpochProgress(history), timer]
+    callbacks = [history, EpochProgress(history), timer, *watchers]
     quieten()
     try:
         trainer = Trainer(
@@ -141,7 +143,7 @@ def _fit(
             num_sanity_val_steps=0,
             callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
             plugins=[SafeFiles()],
-            logger=loggers,
+            logger=build_loggers(job.settings["logger"], job.directory),
             log_every_n_steps=protocol.windows(0),
             gradient_clip_val=protocol.clip,
             # Epochs of a growing horizon differ in their number of windows.
