@@ -25,6 +25,8 @@ import yaml
 POLL_S = 2.0
 """Between two looks for new epochs."""
 SCORE = "val/score"
+LOSS = "Fatal error while uploading data"
+"""What wandb writes when it gives up."""
 NICENESS = 10
 """Training comes first."""
 
@@ -44,6 +46,7 @@ def main() -> None:
         try:
             run = _begin(request, training)
             _record(run, directory, ended)
+            _refuse_loss(directory / "wandb" / "recorder.log")
         except Exception as error:
             traceback.print_exc()
             reason = str(error).strip().split("\n")[0].rstrip(".")
@@ -86,7 +89,6 @@ def _begin(request: dict[str, Any], training: int) -> wandb.Run:
         mode="offline" if offline else None,
         resume="allow",
         settings=wandb.Settings(
-            silent=True,
             console="off",
             program=sys.argv[0],
             init_timeout=request["wait_seconds"],
@@ -125,6 +127,13 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
     if results.exists():
         _send_results(run, json.loads(results.read_text()), directory)
     run.finish(exit_code=0 if results.exists() else 1)
+
+
+def _refuse_loss(log: Path) -> None:
+    """Raises RuntimeError if the server refused something, which wandb only mentions."""
+    for line in log.read_text(errors="replace").splitlines():
+        if LOSS in line:
+            raise RuntimeError(line[line.index(LOSS) :].split(".")[0])
 
 
 def _send_results(run: wandb.Run, metrics: dict[str, Any], directory: Path) -> None:

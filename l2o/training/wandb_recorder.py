@@ -180,6 +180,7 @@ def _tags() -> list[str]:
 
 
 def _reason(log: Path, status: int) -> str:
-    """Why a process ended: the last line that it wrote."""
-    lines = log.read_text(errors="replace").strip().splitlines()
-    return lines[-1] if lines else f"its process ended with status {status}"
+    """Why a process ended: the last line that it wrote, if it ended by itself."""
+    if status == 1:
+        return log.read_text(errors="replace").strip().splitlines()[-1]
+    return f"its process ended with status {status}"
