@@ -20,6 +20,7 @@ from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
 from l2o.training.script import plain
 from l2o.training.strategy import check_strategy
+from l2o.training.wandb_recorder import check_logger
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Job:
         for one in (problem, *mixture):
             _check_fit(optimizer, one)
         check_strategy(settings["strategy"])
+        check_logger(settings["logger"])
         every_s = checks.number("checkpoint_seconds", settings["checkpoint_seconds"], minimum=0)
         return cls(
             settings,

@@ -21,6 +21,8 @@ from l2o.training.checkpoints import LAST, PREVIOUS
 AUTO = "auto"
 FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger")
 """Settings that cannot change results, and so may differ when a run goes on."""
+LABELS = ("chosen",)
+"""Settings that only name others."""
 DECISIVE = ("l2o", "torch", "pytorch-lightning")
 """Packages whose versions must be those of the run for it to go on as if never stopped."""
 
@@ -123,7 +125,7 @@ def _refuse_difference(stored: Any, settings: Mapping[str, Any], where: str) -> 
     """Raises UserError naming a setting that a run was begun with otherwise."""
     before, now = _flat(stored), _flat(settings)
     for key in sorted(set(before) | set(now)):
-        if key.split(".")[0] in FREE or before.get(key) == now.get(key):
+        if key.split(".")[0] in FREE + LABELS or before.get(key) == now.get(key):
             continue
         raise UserError(
             f"{key}: the run was begun with {before.get(key)!r} ({where}), now it is "

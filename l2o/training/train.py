@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import torch
 from pytorch_lightning import Trainer
-from pytorch_lightning.callbacks import Timer
+from pytorch_lightning.callbacks import Callback, Timer
 
 from l2o.checkpoint import load
 from l2o.directory import claimed, refuse_used
@@ -36,10 +36,11 @@ from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.job import Job
-from l2o.training.loggers import build_loggers, upload_results
+from l2o.training.loggers import build_loggers
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
 from l2o.training.strategy import build_trainer
+from l2o.training.wandb_recorder import recorded
 
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
@@ -79,7 +80,8 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
                 write_config(job.settings, directory)
-            return _run(job, trained, checkpoint, interruption)
+            with recorded(job.settings, directory, first) as watchers:
+                return _run(job, trained, checkpoint, interruption, watchers)
     except Interrupted as interrupted:
         if first:
             name = interrupted.signal.name
@@ -123,12 +125,16 @@ class Trained(NamedTuple):
 
 
 def _run(
-    job: Job, trained: Trained, checkpoint: Path | None, interruption: Interruption
+    job: Job,
+    trained: Trained,
+    checkpoint: Path | None,
+    interruption: Interruption,
+    watchers: list[Callback],
 ) -> dict[str, float]:
     """Trains, from a checkpoint on if there is one, and tests."""
     directory, (trainer, history, timer) = job.directory, trained
-    loggers = build_loggers(job.settings["logger"], directory, job.settings)
-    trainer.loggers = loggers
+    trainer.loggers = build_loggers(job.settings["logger"], directory)
+    trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
     with interruption.deferred():
         _fit(job, trainer, checkpoint)
     # Of training alone, over all its parts.
@@ -143,7 +149,6 @@ def _run(
     metrics |= run_test(
         optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
     )
-    upload_results(loggers, metrics, directory, best)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)

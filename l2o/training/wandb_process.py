@@ -1,0 +1,167 @@
+"""The process that records a run in Weights & Biases: `python wandb_process.py REQUEST`.
+
+It reads what the run leaves in its directory and imports nothing of `l2o`. When its standard
+input ends, training has ended: it sends the rest, and has `wait_seconds` for that.
+"""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import math
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from pathlib import Path
+from typing import Any
+
+import wandb
+import yaml
+
+POLL_S = 2.0
+"""Between two looks for new epochs."""
+SCORE = "val/score"
+LOSS = "Fatal error while uploading data"
+"""What wandb writes when it gives up."""
+NICENESS = 10
+"""Training comes first."""
+
+
+def main() -> None:
+    """Records the run that the first argument describes, in JSON."""
+    request, training = json.loads(sys.argv[1]), os.getppid()
+    directory, ended = Path(request["directory"]), threading.Event()
+    # What W&B shows as the command.
+    sys.argv = request["command"]
+    os.nice(NICENESS)
+    watch = threading.Thread(target=_watch, args=(ended, request["wait_seconds"]), daemon=True)
+    watch.start()
+    with (directory / "wandb" / ".lock").open("w") as lock:
+        # The process of an earlier part of the run may still be sending.
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            run = _begin(request, training)
+            _record(run, directory, ended)
+            _refuse_loss(directory / "wandb" / "recorder.log")
+        except Exception as error:
+            traceback.print_exc()
+            reason = str(error).strip().split("\n")[0].rstrip(".")
+            print(reason or type(error).__name__, file=sys.stderr, flush=True)
+            os._exit(1)
+    # What wandb does when Python ends may hang, and there is nothing left to do.
+    os._exit(0)
+
+
+def _watch(ended: threading.Event, seconds: float) -> None:
+    """Tells when training has ended, and ends this process if it then takes too long."""
+    sys.stdin.buffer.read()
+    ended.set()
+    time.sleep(seconds)
+    print(f"no answer within {seconds:g} s", file=sys.stderr, flush=True)
+    os._exit(1)
+
+
+def _begin(request: dict[str, Any], training: int) -> wandb.Run:
+    """Begins the run, or goes on with it, and says where it is to be seen."""
+    offline, reason = request["offline"], request["reason"]
+    if offline is None and not wandb.login(prompt=False, verify=False):
+        offline, reason = True, "no account is set up here"
+    directory = Path(request["directory"])
+
+    def stop() -> None:
+        """Answers the button in the browser."""
+        if os.getppid() == training:
+            os.kill(training, signal.SIGTERM)
+
+    # An agent has chosen the project and the id already, and numbers its runs by name.
+    agent = "WANDB_SWEEP_ID" in os.environ
+    own = {} if agent else {key: request[key] for key in ("project", "entity", "id", "name")}
+    run = wandb.init(
+        **own,
+        group=request["group"],
+        tags=request["tags"],
+        config=yaml.safe_load((directory / "config.yaml").read_text()),
+        dir=directory,
+        mode="offline" if offline else None,
+        resume="allow",
+        settings=wandb.Settings(
+            console="off",
+            program=sys.argv[0],
+            init_timeout=request["wait_seconds"],
+            x_stats_pid=training,
+            stop_fn=stop,
+        ),
+    )
+    if run.offline:
+        why = f"{reason}, so the run" if reason else "the run"
+        where = Path(run.settings.sync_dir)
+        print(f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later", flush=True)
+    else:
+        print(f"W&B: {run.url}", flush=True)
+    return run
+
+
+def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
+    """Sends every epoch once, and the results when training has ended."""
+    run.define_metric("epoch")
+    run.define_metric("*", step_metric="epoch")
+    # The lowest is sent below: as `summary="min"` it would be no number, but {"min": number},
+    # which a sweep cannot compare.
+    run.define_metric(SCORE, step_metric="epoch", summary="none")
+    # A run that goes on with one online has sent its first epochs already.
+    due, last = run.step, False
+    while not last:
+        last = ended.wait(POLL_S)
+        rows = _rows(directory / "metrics.csv")
+        for row in rows[due:]:
+            run.log(row, step=due, commit=True)
+            due += 1
+            scores = [before.get(SCORE, math.inf) for before in rows[:due]]
+            if row.get(SCORE) == min(scores):
+                run.summary[SCORE] = row[SCORE]
+    results = directory / "metrics.json"
+    if results.exists():
+        _send_results(run, json.loads(results.read_text()), directory)
+    run.finish(exit_code=0 if results.exists() else 1)
+
+
+def _refuse_loss(log: Path) -> None:
+    """Raises RuntimeError if the server refused something, which wandb only mentions."""
+    for line in log.read_text(errors="replace").splitlines():
+        if LOSS in line:
+            raise RuntimeError(line[line.index(LOSS) :].split(".")[0])
+
+
+def _send_results(run: wandb.Run, metrics: dict[str, Any], directory: Path) -> None:
+    """Sends final metrics, plots and the best checkpoint."""
+    plots = sorted((directory / "plots").glob("*.png"))
+    run.log({f"plots/{path.stem}": wandb.Image(str(path)) for path in plots})
+    run.summary.update(metrics)
+    artifact = wandb.Artifact(f"checkpoint-{run.id}", type="model", metadata=metrics)
+    artifact.add_file(str(directory / "checkpoints" / "best.ckpt"))
+    run.log_artifact(artifact)
+
+
+def _rows(path: Path) -> list[dict[str, float]]:
+    """The epochs so far, but for a line that is just being written."""
+    if not path.exists():
+        return []
+    lines = path.read_text().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]
+    return [_numbers(row) for row in csv.DictReader(whole)]
+
+
+def _numbers(row: dict[str, str]) -> dict[str, float]:
+    return {
+        key: int(text) if key in ("epoch", "step") else float(text)
+        for key, text in row.items()
+        if text
+    }
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,186 @@
+"""Weights & Biases beside training, which it can neither stop nor slow down.
+
+All that talks to W&B is a process of its own (`wandb_process.py`) that reads the run's directory.
+Training never imports wandb and never waits for that process, but at its end, and then for
+`wait_seconds` at most. Whatever happens to the process, the directory still has everything, so
+that another one can record the run anew, offline.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from pytorch_lightning import Callback, LightningModule, Trainer
+
+from l2o import checks
+from l2o.errors import UserError
+from l2o.files import replace_file
+
+OFFLINE_S = 60.0
+"""For writing a record to the disk, which takes two or three."""
+LONGEST_TAG = 64
+"""For W&B."""
+PROGRAM = Path(__file__).with_name("wandb_process.py")
+
+
+def check_logger(settings: Mapping[str, Any]) -> None:
+    """Raises UserError if the settings of the `logger` group cannot work."""
+    wandb = settings["wandb"]
+    if wandb is None:
+        return
+    if settings["csv"] is not True:
+        raise UserError(
+            "logger.csv: expected true, because W&B is fed from metrics.csv, "
+            f"got {settings['csv']!r}"
+        )
+    if wandb["offline"] not in (None, True, False):
+        raise UserError(
+            f"logger.wandb.offline: expected true, false or null, got {wandb['offline']!r}"
+        )
+    checks.positive("logger.wandb.wait_seconds", wandb["wait_seconds"])
+
+
+@contextmanager
+def recorded(settings: Mapping[str, Any], directory: Path, first: bool) -> Iterator[list[Callback]]:
+    """Records a run in W&B while in the context, if its settings say so.
+
+    Args:
+        settings: Of the run.
+        directory: Of the run.
+        first: Whether this is the first of the run's processes, which alone records.
+
+    Returns:
+        The callbacks that training needs for it.
+    """
+    if settings["logger"]["wandb"] is None or not first:
+        yield []
+        return
+    recorder = Recorder(settings, directory)
+    try:
+        yield [recorder]
+        recorder.wait()
+    finally:
+        recorder.leave()
+
+
+class Recorder(Callback):
+    """The process that records a run, seen from training.
+
+    Args:
+        settings: Of the run.
+        directory: Of the run.
+    """
+
+    def __init__(self, settings: Mapping[str, Any], directory: Path) -> None:
+        wandb, folder = settings["logger"]["wandb"], directory / "wandb"
+        self._log = folder / "recorder.log"
+        self._request = {
+            **wandb,
+            "directory": str(directory),
+            "command": sys.argv,
+            "reason": None,
+        }
+        self._retried = False
+        self._process: subprocess.Popen[bytes] | None = None
+        try:
+            folder.mkdir(exist_ok=True)
+            self._request |= _identity(settings, folder)
+            self._start()
+        except OSError as error:
+            print(f"W&B: cannot be begun ({error.strerror}), so the run is not recorded")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._relay()
+        if self._process is not None and self._process.poll() is not None:
+            self._try_again(_reason(self._log, self._process.returncode))
+
+    def wait(self) -> None:
+        """Lets the rest be recorded, online or else offline, each for a limited time."""
+        while self._process is not None:
+            self.leave()
+            try:
+                status = self._process.wait(self._request["wait_seconds"])
+            except subprocess.TimeoutExpired:
+                self._process.kill()
+                self._try_again(f"no answer within {self._request['wait_seconds']:g} s")
+                continue
+            self._relay()
+            if status == 0:
+                return
+            self._try_again(_reason(self._log, status))
+
+    def leave(self) -> None:
+        """Tells the process that training has ended; it goes on alone, for a limited time."""
+        if self._process is not None and self._process.stdin is not None:
+            self._process.stdin.close()
+
+    def _start(self) -> None:
+        command = [sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
+        with self._log.open("wb") as log:
+            # In a session of its own, where a Ctrl-C in the terminal does not reach it.
+            self._process = subprocess.Popen(
+                command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                start_new_session=True,
+            )
+        assert self._process.stdout is not None
+        os.set_blocking(self._process.stdout.fileno(), False)
+
+    def _try_again(self, reason: str) -> None:
+        """Has another process record the run offline from its beginning; gives up after that."""
+        self._process = None
+        if self._retried:
+            print(f"W&B: {reason}, so the run is not recorded; more in {self._log}")
+            return
+        self._retried = True
+        self._request |= {"offline": True, "reason": reason, "wait_seconds": OFFLINE_S}
+        try:
+            self._start()
+        except OSError as error:
+            print(f"W&B: {reason}, and nothing can be begun ({error.strerror})")
+
+    def _relay(self) -> None:
+        """Prints what the process has to say, if anything."""
+        if self._process is not None and self._process.stdout is not None:
+            print((self._process.stdout.read() or b"").decode(), end="", flush=True)
+
+
+def _identity(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """What the run is called, the same whenever it goes on."""
+    chosen, wandb, path = settings["chosen"], settings["logger"]["wandb"], folder / "run.json"
+    group = f"{chosen['problem']}_{chosen['variant']}"
+    if not path.exists():
+        # An agent of a sweep has chosen the id.
+        identity = {"id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4), "tags": _tags()}
+        replace_file(path, json.dumps(identity).encode())
+    return {
+        "group": wandb["group"] or group,
+        "name": wandb["name"] or f"{group}_seed{settings['seed']}",
+        **json.loads(path.read_text()),
+    }
+
+
+def _tags() -> list[str]:
+    """What the jobs of one multirun have in common."""
+    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
+        return []
+    return [f"multirun {Path(HydraConfig.get().sweep.dir).name}"[:LONGEST_TAG]]
+
+
+def _reason(log: Path, status: int) -> str:
+    """Why a process ended: the last line that it wrote, if it ended by itself."""
+    if status == 1:
+        return log.read_text(errors="replace").strip().splitlines()[-1]
+    return f"its process ended with status {status}"
