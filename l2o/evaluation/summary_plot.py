@@ -33,6 +33,8 @@ def plot_summary(labels: Sequence[str], numbers: Sequence[Mapping[str, float]], 
     for label, found in zip(labels, numbers, strict=True):
         if "val/score" in found:
             rows.setdefault(label, []).append(found)
+    if not rows:
+        return
     ordered = sorted(rows.items(), key=lambda row: median(n["val/score"] for n in row[1]))
     drawn = ordered[:ROWS]
     figure = Figure(figsize=(13, 1.6 + 0.28 * len(drawn)), layout="constrained")

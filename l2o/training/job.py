@@ -21,6 +21,7 @@ from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
 from l2o.training.script import plain
+from l2o.training.study import Pruning
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,7 @@ class Job:
     seed: int
     directory: Path
     checkpoint_seconds: float
+    pruning: Pruning | None
     trusted: bool
 
     @classmethod
@@ -96,6 +98,7 @@ class Job:
             seed,
             directory=Path(settings["run_dir"]),
             checkpoint_seconds=every_s,
+            pruning=Pruning.from_settings(settings["pruning"]),
             trusted=trusted,
         )
 

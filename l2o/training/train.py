@@ -17,7 +17,7 @@ from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
 
 from l2o.checkpoint import load
-from l2o.directory import claimed, refuse_used
+from l2o.directory import PRUNED, claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.plots import plot_training
 from l2o.evaluation.report import (
@@ -36,6 +36,7 @@ from l2o.training.job import Job
 from l2o.training.loggers import build_loggers, is_first_process, upload_results
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
+from l2o.training.study import Pruner
 
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
@@ -73,6 +74,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
                 write_config(job.settings, directory)
+            (directory / PRUNED).unlink(missing_ok=True)
             return _run(job, checkpoint, interruption)
     except Interrupted as interrupted:
         if first:
@@ -114,11 +116,16 @@ def _run(job: Job, checkpoint: Path | None, interruption: Interruption) -> dict[
 
     plot_training(history.records, directory / "plots" / "training.png")
     best = directory / "checkpoints" / BEST
-    # Read back from disk, so that what is tested is what is kept.
-    optimizer = load(best, trust_classes=job.trusted)
-    metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
+    pruned = (directory / PRUNED).exists()
+    if not pruned:
+        # Read back from disk, so that what is tested is what is kept.
+        optimizer = load(best, trust_classes=job.trusted)
+        metrics |= run_test(optimizer, job.problem, job.evaluation, job.seed, directory, job.title)
     upload_results(loggers, metrics, directory, best)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
+    if pruned:
+        print(f"{job.title}: pruned after {len(history.records)} epochs; {directory}")
+        return metrics
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)
     print_table(metrics, job.title, directory)
@@ -132,6 +139,8 @@ def _fit(
     protocol, history, timer = job.protocol, History(), Timer()
     folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
     callbacks = [history, EpochProgress(history), timer]
+    if job.pruning:
+        callbacks.append(Pruner(job.pruning, history, job.directory))
     quieten()
     try:
         trainer = Trainer(
