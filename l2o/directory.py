@@ -17,6 +17,11 @@ LOCK = ".lock"
 ends, however it ends, so that the file may stay."""
 
 
+FAILURE, PRUNED = "failure.json", "pruned.json"
+"""What a job of a sweep leaves in place of results: why it failed, or that it was ended early
+because others were better."""
+
+
 @contextmanager
 def claimed(directory: Path) -> Iterator[None]:
     """Makes a directory this process's own while in the context.
@@ -48,6 +53,18 @@ def claimed(directory: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a run is writing into a directory at this moment."""
+    try:
+        with (directory / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False
 
 
 def refuse_used(directory: Path) -> None:

@@ -20,6 +20,7 @@ from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
 from l2o.training.script import plain
 from l2o.training.strategy import check_strategy
+from l2o.training.study import Pruning
 from l2o.training.wandb_recorder import check_logger
 
 
@@ -40,6 +41,7 @@ class Job:
     seed: int
     directory: Path
     checkpoint_seconds: float
+    pruning: Pruning | None
     trusted: bool
 
     @classmethod
@@ -97,6 +99,7 @@ class Job:
             seed,
             directory=Path(settings["run_dir"]),
             checkpoint_seconds=every_s,
+            pruning=Pruning.from_settings(settings["pruning"]),
             trusted=trusted,
         )
 

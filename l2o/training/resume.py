@@ -19,8 +19,8 @@ from l2o.settings import TARGET, build
 from l2o.training.checkpoints import LAST, PREVIOUS
 
 AUTO = "auto"
-FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger")
-"""Settings that cannot change results, and so may differ when a run goes on."""
+FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger", "pruning")
+"""Settings that cannot change results, and so may differ when a run goes on; pruning may end it."""
 LABELS = ("chosen",)
 """Settings that only name others."""
 DECISIVE = ("l2o", "torch", "pytorch-lightning")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
+import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -12,10 +14,14 @@ from typing import Any
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
+from l2o.directory import FAILURE
 from l2o.errors import UserError
+from l2o.files import replace_file
+from l2o.training.sweep import concluded
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """The folder of all config files."""
@@ -30,15 +36,17 @@ def script(
     """Turns a function of a config into the main function of a Hydra script.
 
     The function receives the composed config as plain data. A mistake of the user's ends the
-    script with status 2 and one line on the error output.
+    script with status 2 and one line on the error output; in a sweep it ends only its own job.
 
     Args:
         config_name: The file in `conf/` that the script composes.
     """
 
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
-        def guarded(config: DictConfig) -> float:
+        def guarded(config: DictConfig) -> float | None:
             try:
+                if HydraConfig.get().mode is RunMode.MULTIRUN:
+                    return _recorded(job, config)
                 with _one_line_errors():
                     return job(plain(config))
             finally:
@@ -47,7 +55,7 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with _one_line_errors():
+            with _one_line_errors(), concluded():
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
                 )()
@@ -55,6 +63,37 @@ def script(
         return main
 
     return decorate
+
+
+def _recorded(job: Callable[[dict[str, Any]], float], config: DictConfig) -> float | None:
+    """Runs a job of a sweep; one that fails is told in one line and recorded, and goes no further.
+
+    Returns:
+        What the job returns; None if it failed, which sweepers take for a failure or nothing.
+    """
+    run = HydraConfig.get()
+    directory, overrides = Path(run.runtime.output_dir), list(run.overrides.task)
+    (directory / FAILURE).unlink(missing_ok=True)
+    try:
+        return job(plain(config))
+    except Exception as error:
+        line, trace = one_line(error), None
+        if line is None:
+            line, trace = f"{type(error).__name__}: {_first_line(error)}", traceback.format_exc()
+    # Unresolved, if they cannot be resolved: that may be what failed.
+    settings = _resolved(config) or OmegaConf.to_container(config)
+    failure = {"error": line, "overrides": overrides, "traceback": trace, "settings": settings}
+    content = json.dumps(failure, indent=2, default=str) + "\n"
+    replace_file(directory / FAILURE, content.encode())
+    print(f"job {run.job.num} failed ({' '.join(overrides)}): {line}", file=sys.stderr, flush=True)
+    return None
+
+
+def _resolved(config: DictConfig) -> dict[str, Any] | None:
+    try:
+        return plain(config)
+    except OmegaConfBaseException:
+        return None
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -68,20 +107,24 @@ def plain(config: Any) -> dict[str, Any]:
 def _one_line_errors() -> Iterator[None]:
     try:
         yield
-    except (UserError, HydraException, OmegaConfBaseException) as error:
-        message = _message(error)
-    except OSError as error:
-        if error.strerror is None:
+    except Exception as error:
+        message = one_line(error)
+        if message is None:
             raise
-        message = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    except (MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not any(w in str(error) for w in TOO_LARGE):
-            raise
-        message = f"not enough memory; choose smaller sizes ({_first_line(error)[:200]})"
-    else:
-        return
-    print(f"error: {message}", file=sys.stderr)
-    sys.exit(2)
+        print(f"error: {message}", file=sys.stderr)
+        sys.exit(2)
+
+
+def one_line(error: Exception) -> str | None:
+    """What to tell of an error that the user can mend; None for every other."""
+    if isinstance(error, UserError | HydraException | OmegaConfBaseException):
+        return _message(error)
+    if isinstance(error, OSError) and error.strerror is not None:
+        return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    too_large = isinstance(error, RuntimeError) and any(w in str(error) for w in TOO_LARGE)
+    if isinstance(error, MemoryError) or too_large:
+        return f"not enough memory; choose smaller sizes ({_first_line(error)[:200]})"
+    return None
 
 
 def _message(error: Exception) -> str:

@@ -15,7 +15,7 @@ from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, Timer
 
 from l2o.checkpoint import load
-from l2o.directory import claimed, refuse_used
+from l2o.directory import PRUNED, claimed, refuse_used
 from l2o.errors import UserError
 from l2o.evaluation.plots import plot_training
 from l2o.evaluation.report import (
@@ -40,6 +40,7 @@ from l2o.training.loggers import build_loggers
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
 from l2o.training.strategy import build_trainer
+from l2o.training.study import Pruner
 from l2o.training.wandb_recorder import recorded
 
 SMALL_BATCH = 1000
@@ -80,6 +81,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
                 write_config(job.settings, directory)
+            (directory / PRUNED).unlink(missing_ok=True)
             with recorded(job.settings, directory, first) as watchers:
                 return _run(job, trained, checkpoint, interruption, watchers)
     except Interrupted as interrupted:
@@ -144,12 +146,17 @@ def _run(
 
     plot_training(history.records, directory / "plots" / "training.png")
     best = directory / "checkpoints" / BEST
-    # Read back from disk, so that what is tested is what is kept.
-    optimizer = load(best, trust_classes=job.trusted)
-    metrics |= run_test(
-        optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
-    )
+    pruned = (directory / PRUNED).exists()
+    if not pruned:
+        # Read back from disk, so that what is tested is what is kept.
+        optimizer = load(best, trust_classes=job.trusted)
+        metrics |= run_test(
+            optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
+        )
     best.with_name(PREVIOUS).unlink(missing_ok=True)
+    if pruned:
+        print(f"{job.title}: pruned after {len(history.records)} epochs; {directory}")
+        return metrics
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)
     print_table(metrics, job.title, directory)
@@ -162,6 +169,8 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
     folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
     limit = DivergenceLimit(history, protocol.max_diverged)
     callbacks = [history, EpochProgress(history), timer, limit]
+    if job.pruning:
+        callbacks.append(Pruner(job.pruning, history, job.directory))
     quieten()
     trainer = build_trainer(
         job.settings["strategy"],
