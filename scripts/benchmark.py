@@ -18,7 +18,8 @@ from pytorch_lightning import Trainer
 from l2o.training.data import InstanceData
 from l2o.training.job import Job
 from l2o.training.script import CONFIGS
-from l2o.training.train import quieten, train
+from l2o.training.strategy import quieten
+from l2o.training.train import train
 
 EPOCHS, ROUNDS = 10, 7
 

@@ -10,7 +10,12 @@ from typing import Any
 from pytorch_lightning.loggers import CSVLogger, Logger, WandbLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from l2o import checks
 from l2o.errors import UserError
+from l2o.settings import construct
+
+LONGEST, FORBIDDEN = 128, "/\\#?%:"
+"""What Weights & Biases asks of the name of a project."""
 
 
 def build_loggers(settings: Mapping[str, Any], directory: Path, config: Any) -> list[Logger]:
@@ -29,6 +34,31 @@ def build_loggers(settings: Mapping[str, Any], directory: Path, config: Any) -> 
     if settings["wandb"] and is_first_process():
         loggers.append(_wandb_logger(settings["wandb"], directory, config))
     return loggers
+
+
+def check_loggers(settings: object) -> None:
+    """Raises UserError if the `logger` group is not what `build_loggers` takes."""
+    construct(_check_loggers, settings, "logger")
+
+
+def _check_loggers(csv: object, wandb: object) -> None:
+    checks.flag("csv", csv)
+    if wandb is not None:
+        construct(_check_wandb, wandb, "wandb")
+
+
+def _check_wandb(
+    project: object, entity: object, group: object, name: object, offline: object
+) -> None:
+    texts = {"project": project, "entity": entity, "group": group, "name": name}
+    for key, value in texts.items():
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise checks.refusal(key, "a name or null", value)
+    if isinstance(project, str) and (len(project) > LONGEST or set(project) & set(FORBIDDEN)):
+        expected = f"a name of at most {LONGEST} letters without {' '.join(FORBIDDEN)}"
+        raise checks.refusal("project", expected, project)
+    if offline is not None:
+        checks.flag("offline", offline)
 
 
 def is_first_process() -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
+from l2o import checks
 from l2o.checkpoint import check_fit, read_checkpoint, weights_of
 from l2o.errors import UserError
 from l2o.evaluation.report import versions
@@ -47,6 +48,7 @@ class Run:
             UserError: If there is no run to go on with, or it has other settings.
         """
         resume = settings["resume"]
+        checks.path("run_dir", settings["run_dir"])
         if resume is None:
             return cls(settings, continued=False, trusted=True)
         if resume == AUTO:
@@ -55,7 +57,7 @@ class Run:
                 return cls(settings, continued=False, trusted=True)
             _refuse_difference(_read_config(directory), settings, f"{_config_file(directory)}")
             return cls(settings, continued=True, trusted=True)
-        directory = Path(str(resume)).absolute()
+        directory = checks.path("resume", resume).absolute()
         if not _config_file(directory).exists():
             raise UserError(f"resume: expected the directory of a run, got {resume}")
         stored = _read_config(directory)
@@ -63,7 +65,7 @@ class Run:
             raise UserError(f"{_config_file(directory)}: not the settings of a training run")
         given = {key: settings[key] for key in _overridden()}
         own = {"resume": str(resume), "run_dir": str(directory)}
-        trusted = settings["trust_classes"] is True
+        trusted = checks.flag("trust_classes", settings["trust_classes"])
         return cls({**stored, **given, **own}, continued=True, trusted=trusted)
 
 

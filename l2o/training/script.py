@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
+import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
@@ -39,7 +40,8 @@ def script(
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
         def guarded(config: DictConfig) -> float:
             try:
-                with _one_line_errors():
+                with one_line_errors():
+                    check_complete(config, config_name)
                     return job(plain(config))
             finally:
                 _remove_empty_directory()
@@ -47,7 +49,7 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with _one_line_errors():
+            with one_line_errors():
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
                 )()
@@ -64,8 +66,25 @@ def plain(config: Any) -> dict[str, Any]:
     return dict(config)
 
 
+def check_complete(config: Mapping[str, Any], config_name: str) -> None:
+    """Raises UserError if a setting or a group of a script's config was taken out of it.
+
+    Args:
+        config: The composed config.
+        config_name: The file in `conf/` that it was composed from.
+    """
+    content = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text())
+    groups = [next(iter(one)) for one in content.pop("defaults") if isinstance(one, dict)]
+    # `problem@problems.saddle` puts a problem below `problems`; an experiment is put everywhere.
+    parts = {group.rpartition("@")[2].split(".")[0] for group in groups if " " not in group}
+    for name in sorted((parts | set(content)) - {"hydra", "experiment"}):
+        if name not in config:
+            raise UserError(f"{name}: expected a value, got none; leave it as it is, or choose one")
+
+
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
+    """Ends the script with status 2 and one line on the error output for a user's mistake."""
     try:
         yield
     except (UserError, HydraException, OmegaConfBaseException) as error:
@@ -80,7 +99,7 @@ def _one_line_errors() -> Iterator[None]:
         message = f"not enough memory; choose smaller sizes ({_first_line(error)[:200]})"
     else:
         return
-    print(f"error: {message}", file=sys.stderr)
+    print(f"error: {' '.join(message.splitlines())}", file=sys.stderr)
     sys.exit(2)
 
 

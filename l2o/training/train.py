@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -41,6 +39,7 @@ from l2o.training.job import Job
 from l2o.training.loggers import build_loggers, is_first_process, upload_results
 from l2o.training.resume import Run, command, newest_checkpoint
 from l2o.training.script import plain
+from l2o.training.strategy import quieten
 
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
@@ -201,13 +200,3 @@ def _no_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def quieten() -> None:
-    """Silences what Lightning says about itself, and advice that does not apply here."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
