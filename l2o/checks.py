@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeGuard
 
@@ -14,9 +15,11 @@ from l2o.errors import UserError
 MOST = 10**12
 """The largest whole number that any setting may be; more is a slip of the finger."""
 WIDEST = 1e38
-"""The furthest end of a range: single precision ends a little beyond."""
+"""The largest number that still is one in single precision, or a little less."""
 LONGEST = 100
 """Letters of a value that a message shows."""
+LONGEST_NAME = 255
+"""Bytes in the name of a file, on every common file system."""
 
 
 def refusal(name: str, expected: str, value: object) -> UserError:
@@ -135,9 +138,21 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
 
 def path(name: str, value: object) -> Path:
     """The path of a file or directory; raises UserError otherwise."""
+    expected = f"a path whose parts have at most {LONGEST_NAME} bytes"
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise refusal(name, "a path", value)
+        raise refusal(name, expected, value)
+    if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
+        raise refusal(name, expected, value)
     return Path(value)
+
+
+@contextmanager
+def naming(name: str) -> Iterator[None]:
+    """Puts a setting's name before what is wrong with the file that it names."""
+    try:
+        yield
+    except UserError as error:
+        raise UserError(f"{name}: {error}") from None
 
 
 def mapping(name: str, value: object) -> dict[str, Any]:

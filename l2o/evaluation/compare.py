@@ -143,9 +143,12 @@ def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]
     """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
-        optimizer, trained = load_checkpoint(path, trust_classes=trust_classes)
+        with checks.naming("checkpoints"):
+            optimizer, trained = load_checkpoint(
+                checks.path(repr(path), path), trust_classes=trust_classes
+            )
         own = path if path in pretrained() else None
-        base = own or f"{type(optimizer).__name__}_seed{trained['seed']}"
+        base = own or f"{type(optimizer).__name__}_seed{trained.get('seed')}"
         name, copies = base, 1
         while name in found:
             copies += 1

@@ -42,9 +42,13 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         optimizer = build(config["variant"], LearnedOptimizer, "variant")
         trained = {"variant": config["variant"], "seed": seed}
     else:
-        optimizer, trained = load_checkpoint(checks.path("checkpoint", config["checkpoint"]))
+        path = checks.path("checkpoint", config["checkpoint"])
+        with checks.naming("checkpoint"):
+            optimizer, trained = load_checkpoint(path)
         trained = {key: value for key, value in trained.items() if key in DECISIVE}
     described = checks.mapping("problems", config["problems"])
+    if not described:
+        raise checks.refusal("problems", "at least one problem", described)
     problems = {n: build(one, Problem, f"problems.{n}") for n, one in described.items()}
     for problem in problems.values():
         size = size_of_test(config["evaluation"], problem)

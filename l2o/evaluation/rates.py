@@ -67,6 +67,8 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
     methods = hand_designed(
         checks.mapping("methods", config["methods"]), checks.names("only", config["only"])
     )
+    if not methods:
+        raise checks.refusal("only", "at least one method", config["only"])
     mixtures = torch.linspace(*problem.ranges["c"], count, dtype=torch.double)
     sampled = problem.sample(games, generator(seed, "games")).to(torch.double)
     for method in methods.values():

@@ -44,14 +44,14 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     directory = checks.path("run_dir", config["run_dir"])
     checks.flag("trust_classes", config["trust_classes"])
     learned = _learned(config)
-    seed = config["seed"] if config["seed"] is not None else learned.config["seed"]
+    seed = config["seed"] if config["seed"] is not None else learned.config.get("seed")
     checks.count("seed", seed, minimum=0)
-    settings = _merged(learned.config["problem"], config["problem"])
+    settings = _merged(learned.config.get("problem", {}), config["problem"])
     named = TARGET in _given("problem", config["problem"])
     own_only = not config["trust_classes"] and not named
     problem = build(settings, Problem, "problem", own_only=own_only)
     problem.check()
-    trained = _given("evaluation", learned.config["evaluation"])
+    trained = _given("evaluation", learned.config.get("evaluation", {}))
     size = {**trained, **_given("evaluation", config["evaluation"])}
     evaluation = size_of_test(size, problem)
 
@@ -136,26 +136,29 @@ def _learned(config: Mapping[str, Any]) -> Checkpoint:
         for name, value in given.items()
     )
     if (path is None) == (min_path is None and max_path is None):
+        values = ", ".join(f"{name}={checks.shown(value)}" for name, value in given.items())
         raise UserError(
             "checkpoint: expected either checkpoint=PATH or both released_min=PATH and "
-            "released_max=PATH"
+            f"released_max=PATH, got {values}"
         )
     if path is not None:
-        return load_checkpoint(path, trust_classes=config["trust_classes"])
+        with checks.naming("checkpoint"):
+            return load_checkpoint(path, trust_classes=config["trust_classes"])
     if min_path is None or max_path is None:
         missing = "released_min" if min_path is None else "released_max"
         raise UserError(f"{missing}: expected the path of the other weight file, got nothing")
     state_std = checks.number("released_state_std", config["released_state_std"], minimum=0)
-    optimizer = load_released(min_path, max_path, state_std=state_std)
+    with checks.naming("released_min, released_max"):
+        optimizer = load_released(min_path, max_path, state_std=state_std)
     # The released weights come without a config; they were trained on range 1 of seesaw.
     defaults = {"seed": 0, "problem": {TARGET: "l2o.problems.Seesaw"}, "evaluation": {}}
     return Checkpoint(optimizer, defaults)
 
 
-def _merged(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(trained_on: object, given: object) -> dict[str, Any]:
     """The problem to test on: another one entirely, or the trained one with changes."""
     changes = _given("problem", given)
-    return changes if TARGET in changes else {**trained_on, **changes}
+    return changes if TARGET in changes else {**_given("problem", trained_on), **changes}
 
 
 def _given(name: str, settings: object) -> dict[str, Any]:

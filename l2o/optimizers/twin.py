@@ -45,7 +45,7 @@ class Tricks:
         checks.count("warmup_iterations", self.warmup_iterations, minimum=0)
         checks.memory({"warmup_iterations": self.warmup_iterations}, 2 * self.warmup_iterations)
         for name in ("state_rescale", "state_std", "warmup_start", "warmup_end"):
-            checks.number(name, getattr(self, name), minimum=0)
+            checks.number(name, getattr(self, name), minimum=0, maximum=checks.WIDEST)
 
 
 class TwinL2O(LearnedOptimizer[TwinState]):

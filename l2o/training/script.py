@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -14,8 +15,13 @@ import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    InterpolationResolutionError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
 
+from l2o import checks
 from l2o.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
@@ -62,8 +68,23 @@ def script(
 def plain(config: Any) -> dict[str, Any]:
     """A config as plain data, with every interpolation resolved."""
     if OmegaConf.is_config(config):
-        config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        try:
+            config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
+        except InterpolationResolutionError:
+            _check_references(config)
+            raise
     return dict(config)
+
+
+def _check_references(config: DictConfig) -> None:
+    """Raises UserError for a setting that others refer to as a group, and that is none."""
+    for place in re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)):
+        names = place.split(".")
+        for depth in range(1, len(names)):
+            group = ".".join(names[:depth])
+            value = OmegaConf.select(config, group)
+            if not OmegaConf.is_dict(value):
+                raise checks.refusal(group, f"settings by name, {names[depth]} among them", value)
 
 
 def check_complete(config: Mapping[str, Any], config_name: str) -> None:

@@ -104,8 +104,8 @@ ALLOWED: dict[str, Allowed] = {
         f"{group}.{trick}": allowed
         for group in ("variant", "protocol.tricks")
         for trick, allowed in {
-            "state_rescale": number(0),
-            "state_std": number(0),
+            "state_rescale": number(0, 1e38),
+            "state_std": number(0, 1e38),
             "warmup_iterations": size(0),
             "warmup_start": number(0, 1e38),
             "warmup_end": number(0, 1e38),
