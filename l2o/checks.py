@@ -138,11 +138,10 @@ def choice(name: str, value: object, choices: Iterable[str]) -> str:
 
 def path(name: str, value: object) -> Path:
     """The path of a file or directory; raises UserError otherwise."""
-    expected = f"a path whose parts have at most {LONGEST_NAME} bytes"
     if not isinstance(value, str) or not value.strip() or "\0" in value:
-        raise refusal(name, expected, value)
+        raise refusal(name, "a path", value)
     if any(len(os.fsencode(part)) > LONGEST_NAME for part in Path(value).parts):
-        raise refusal(name, expected, value)
+        raise refusal(name, f"a path with names of at most {LONGEST_NAME} bytes", value)
     return Path(value)
 
 

@@ -45,7 +45,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     checks.flag("trust_classes", config["trust_classes"])
     learned = _learned(config)
     seed = config["seed"] if config["seed"] is not None else learned.config.get("seed")
-    checks.count("seed", seed, minimum=0)
+    seed = checks.count("seed", seed, minimum=0)
     settings = _merged(learned.config.get("problem", {}), config["problem"])
     named = TARGET in _given("problem", config["problem"])
     own_only = not config["trust_classes"] and not named

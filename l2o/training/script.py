@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import hydra
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException, MissingConfigException, OverrideParseException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import (
@@ -56,6 +57,7 @@ def script(
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
             with one_line_errors():
+                check_arguments(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
                 )()
@@ -88,19 +90,55 @@ def _check_references(config: DictConfig) -> None:
 
 
 def check_complete(config: Mapping[str, Any], config_name: str) -> None:
-    """Raises UserError if a setting or a group of a script's config was taken out of it.
+    """Refuses a config that lacks a setting or a group of its file, or has one of its own.
 
     Args:
         config: The composed config.
         config_name: The file in `conf/` that it was composed from.
+
+    Raises:
+        UserError: If it does.
     """
     content = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text())
-    groups = [next(iter(one)) for one in content.pop("defaults") if isinstance(one, dict)]
-    # `problem@problems.saddle` puts a problem below `problems`; an experiment is put everywhere.
-    parts = {group.rpartition("@")[2].split(".")[0] for group in groups if " " not in group}
-    for name in sorted((parts | set(content)) - {"hydra", "experiment"}):
-        if name not in config:
-            raise UserError(f"{name}: expected a value, got none; leave it as it is, or choose one")
+    groups = [choice for choice in content.pop("defaults") if isinstance(choice, dict)]
+    # `problem@problems.saddle` puts a problem below `problems`; null is a group left out.
+    chosen = {
+        group.rpartition("@")[2].split(".")[0]
+        for choice in groups
+        for group, name in choice.items()
+        if name is not None and " " not in group
+    }
+    known = (chosen | set(content)) - {"hydra"}
+    for name in sorted(known - set(config)):
+        raise UserError(f"{name}: expected a value, got none; leave it as it is, or choose one")
+    for name in sorted(map(str, set(config) - known - {"hydra"})):
+        raise UserError(f"{name}: no such setting; the config has {', '.join(sorted(known))}")
+
+
+def check_arguments(arguments: Sequence[str]) -> None:
+    """Refuses arguments that Hydra answers with several lines.
+
+    Args:
+        arguments: Of the command line.
+
+    Raises:
+        UserError: If a number is given for the name of a choice, or is too long to be read.
+    """
+    parser = OverridesParser.create()
+    for argument in arguments:
+        try:
+            override = parser.parse_override(argument)
+        except HydraException:
+            continue  # a flag, or what Hydra itself has a line for
+        except ValueError:
+            raise UserError(f"{argument[: checks.LONGEST]}…: the number is too long") from None
+        group = CONFIGS / override.key_or_group
+        if not override.key_or_group:
+            raise UserError(f"{argument}: expected KEY=VALUE")
+        value = None if override.is_delete() else override.value()
+        if group.is_dir() and not override.is_delete() and isinstance(value, int | float | None):
+            choices = ", ".join(sorted(path.stem for path in group.glob("*.yaml")))
+            raise checks.refusal(override.key_or_group, f"one of {choices}", value)
 
 
 @contextmanager
@@ -140,7 +178,9 @@ def _message(error: Exception) -> str:
     if isinstance(cause, MissingMandatoryValue):
         return f"{key}: a value is missing; add {key}=VALUE"
     if isinstance(cause, OmegaConfBaseException) and key:
-        return f"{key}: {_first_line(cause)}"
+        # A run's directory is named after settings, one of which is at fault then.
+        typed = f"; given {' '.join(sys.argv[1:])}" if str(key).startswith("hydra.") else ""
+        return f"{key}: {_first_line(cause)}{typed}"
     return _first_line(error)
 
 
