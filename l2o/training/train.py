@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Timer
 from pytorch_lightning.loggers import Logger
@@ -144,27 +143,23 @@ def _fit(
     limit = DivergenceLimit(history, protocol.max_diverged)
     callbacks = [history, EpochProgress(history), timer, limit]
     quieten()
-    try:
-        trainer = Trainer(
-            **job.settings["strategy"],
-            max_epochs=protocol.epochs,
-            check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
-            num_sanity_val_steps=0,
-            callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
-            plugins=[SafeFiles()],
-            logger=loggers,
-            log_every_n_steps=protocol.windows(0),
-            gradient_clip_val=protocol.clip,
-            # Epochs of a growing horizon differ in their number of windows.
-            reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
-            default_root_dir=job.directory,
-            enable_model_summary=False,
-            # In inference mode a user's problem could not be differentiated automatically.
-            inference_mode=False,
-        )
-    except (MisconfigurationException, ValueError, TypeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
+    trainer = Trainer(
+        **job.settings["strategy"],
+        max_epochs=protocol.epochs,
+        check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
+        num_sanity_val_steps=0,
+        callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
+        plugins=[SafeFiles()],
+        logger=loggers,
+        log_every_n_steps=protocol.windows(0),
+        gradient_clip_val=protocol.clip,
+        # Epochs of a growing horizon differ in their number of windows.
+        reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
+        default_root_dir=job.directory,
+        enable_model_summary=False,
+        # In inference mode a user's problem could not be differentiated automatically.
+        inference_mode=False,
+    )
     module = job.module
     rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
     with _threads(rows), _no_denormals():
