@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import importlib
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from l2o import checks
 from l2o.errors import UserError
 
 T = TypeVar("T")
@@ -31,23 +32,55 @@ def build(settings: Mapping[str, Any], kind: type[T], name: str, *, own_only: bo
         UserError: If there is no such class, it is of another kind, or an argument is unknown
             or not allowed.
     """
-    arguments = {str(key): value for key, value in settings.items() if key != TARGET}
-    cls = _class(settings.get(TARGET), kind, name, own_only)
-    try:
-        inspect.signature(cls).bind(**arguments)
-    except TypeError as error:
-        names = ", ".join(inspect.signature(cls).parameters) or "none"
-        raise UserError(f"{name}: {cls.__name__}: {error}; its settings are {names}") from None
+    arguments = checks.mapping(name, settings)
+    cls = _class(arguments.pop(TARGET, None), kind, name, own_only)
+    return construct(cls, arguments, name)
+
+
+def construct(cls: Callable[..., T], settings: object, name: str) -> T:
+    """What a class, or a function, makes of settings that are its arguments.
+
+    Args:
+        cls: The class.
+        settings: Its arguments by name.
+        name: The setting's name, which messages begin with.
+
+    Raises:
+        UserError: If these are no settings by name, or one is unknown, missing or not allowed.
+    """
+    arguments = checks.mapping(name, settings)
+    parameters = inspect.signature(cls).parameters.values()
+    known = [
+        one.name for one in parameters if one.kind not in (one.VAR_KEYWORD, one.VAR_POSITIONAL)
+    ]
+    # Of a file, the name begins with its path.
+    listed = f"{name.rpartition(' ')[2]} has {', '.join(known) or 'no settings'}"
+    for key, value in arguments.items():
+        if key not in known and not any(one.kind is one.VAR_KEYWORD for one in parameters):
+            raise UserError(f"{name}.{key}: no such setting, got {checks.shown(value)}; {listed}")
+    for one in parameters:
+        if one.name in known and one.default is one.empty and one.name not in arguments:
+            raise UserError(f"{name}.{one.name}: a value is missing; {listed}")
     try:
         return cls(**arguments)
     except UserError as error:
         raise UserError(f"{name}.{error}") from None
 
 
+def flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names."""
+    if not isinstance(settings, Mapping):
+        return {prefix.rstrip("."): settings}
+    found: dict[str, Any] = {}
+    for key, value in settings.items():
+        found |= flat(value, f"{prefix}{key}.")
+    return found
+
+
 def _class(path: object, kind: type[T], name: str, own_only: bool) -> type[T]:
     where = f"{name}.{TARGET}"
     if not isinstance(path, str) or "." not in path:
-        raise UserError(f"{where}: expected the dotted path of a class, got {path!r}")
+        raise checks.refusal(where, "the dotted path of a class", path)
     module, _, attribute = path.rpartition(".")
     if own_only and module.split(".")[0] != "l2o":
         raise UserError(

@@ -15,10 +15,11 @@ from unittest import mock
 from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
+from l2o.training.config import CONFIGS
 from l2o.training.data import InstanceData
 from l2o.training.job import Job
-from l2o.training.script import CONFIGS
-from l2o.training.train import quieten, train
+from l2o.training.strategy import quieten
+from l2o.training.train import train
 
 EPOCHS, ROUNDS = 10, 7
 

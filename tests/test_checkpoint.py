@@ -99,7 +99,7 @@ class Own(TwinL2O):
     [
         ({"hidden_size": 5}, "its weights do not fit the optimizer"),
         ({"hidden_size": 0}, "variant.hidden_size: expected a whole number of at least 1, got 0"),
-        ({"depth": 3}, "unexpected keyword argument 'depth'; its settings are hidden_size, seed"),
+        ({"depth": 3}, r"variant\.depth: no such setting, got 3; variant has hidden_size, seed"),
     ],
 )
 def test_settings_that_do_not_fit_are_refused(
@@ -182,7 +182,7 @@ class Call:
 
 
 ABSURD = {
-    "hidden size": "its weights do not fit the optimizer",
+    "hidden size": "hidden_size=1000000000: not enough memory",
     "hidden size and shapes": r"holds a tensor \(\d+, \d+\) larger than its data",
     "tensor": r"holds a tensor \(1000000, 1000000\) larger than its data",
     "warm-up": "its weights do not fit the optimizer",

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -20,7 +19,7 @@ from l2o.evaluation.comparison_report import (
     write_comparison,
     write_tuning,
 )
-from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set, size_of_test
 from l2o.evaluation.progress import ProgressLine
 from l2o.evaluation.report import write_config, write_metrics, write_versions
 from l2o.evaluation.run import safeguarded
@@ -54,14 +53,16 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     noise = checks.number("noise", config["noise"], minimum=0)
     problem = build(config["problem"], Problem, "problem")
     problem.check()
-    methods = config["methods"]
-    only = list(methods) if config["only"] is None else named_list("only", config["only"])
-    learned = _learned(named_list("checkpoints", config["checkpoints"]), config["trust_classes"])
+    directory = checks.path("run_dir", config["run_dir"])
+    methods = checks.mapping("methods", config["methods"])
+    only = list(methods) if config["only"] is None else checks.names("only", config["only"])
+    trusted = checks.flag("trust_classes", config["trust_classes"])
+    learned = _learned(checks.names("checkpoints", config["checkpoints"]), trusted)
     guarded = safeguarded(learned, config["safeguard"])
     optimizers = {**hand_designed(methods, only), **learned, **guarded}
     if not optimizers:
         raise UserError("only: expected at least one method or checkpoint, got none")
-    sizes = {name: _size(name, config) for name in ("validation", "evaluation")}
+    sizes = {name: _size(name, config, problem) for name in ("evaluation", "validation")}
     validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
     test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
     iterations = sizes["evaluation"].iterations
@@ -73,7 +74,6 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         validation = NoisyInstances(validation[0], noise, seed, "validation"), validation[1]
         test = NoisyInstances(test[0], noise, seed, "test"), test[1]
 
-    directory = Path(config["run_dir"])
     title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
     with claimed(directory):
         refuse_used(directory)
@@ -131,18 +131,11 @@ def _result(
     )
 
 
-def named_list(key: str, value: object) -> list[str]:
-    """A setting that is a list of names or paths; raises UserError if it is none."""
-    if not isinstance(value, list):
-        raise UserError(f"{key}: expected a list, as in {key}=[{value}], got {value!r}")
-    return [str(name) for name in value]
-
-
 def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, HandDesigned[Any]]:
     """The methods of the config that were asked for; raises UserError if there is none such."""
     for name in only:
         if name not in methods:
-            raise UserError(f"only: no method '{name}'; choose from {', '.join(methods)}")
+            raise UserError(f"only: no method {name!r}; choose from {', '.join(methods)}")
     return {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
 
 
@@ -150,9 +143,12 @@ def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]
     """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
-        optimizer, trained = load_checkpoint(path, trust_classes=trust_classes)
+        with checks.naming("checkpoints"):
+            optimizer, trained = load_checkpoint(
+                checks.path(repr(path), path), trust_classes=trust_classes
+            )
         own = path if path in pretrained() else None
-        base = own or f"{type(optimizer).__name__}_seed{trained['seed']}"
+        base = own or f"{type(optimizer).__name__}_seed{trained.get('seed')}"
         name, copies = base, 1
         while name in found:
             copies += 1
@@ -175,10 +171,8 @@ def _applicable(
     return applicable, refused
 
 
-def _size(name: str, config: Mapping[str, Any]) -> EvaluationSettings:
+def _size(name: str, config: Mapping[str, Any], problem: Problem) -> EvaluationSettings:
     # What is tuned for is what is tested: as many iterations in both.
-    settings = {"iterations": config["evaluation"]["iterations"], **config[name]}
-    try:
-        return EvaluationSettings(**settings)
-    except UserError as error:
-        raise UserError(f"{name}.{error}") from None
+    tested = checks.mapping("evaluation", config["evaluation"])
+    settings = {"iterations": tested.get("iterations"), **checks.mapping(name, config[name])}
+    return size_of_test(settings, problem, name)

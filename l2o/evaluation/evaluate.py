@@ -5,6 +5,7 @@ Axes: T iterations, B trajectories.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from l2o.evaluation.metrics import Measurements
 from l2o.optimizers import Optimizer, tensors
 from l2o.problems import Instances, Iterate, Problem
 from l2o.seeding import generator
+from l2o.settings import construct
 from l2o.unroll import unroll
 
 CHUNK = 20
@@ -42,6 +44,29 @@ class EvaluationSettings:
     def __post_init__(self) -> None:
         for name in ("instances", "starts", "iterations"):
             checks.count(name, getattr(self, name))
+        sizes = {"instances": self.instances, "starts": self.starts, "iterations": self.iterations}
+        checks.memory(sizes, 2 * math.prod(sizes.values()))
+
+
+def size_of_test(
+    settings: object, problem: Problem, name: str = "evaluation"
+) -> EvaluationSettings:
+    """The size of a test that settings describe, checked against the memory it takes.
+
+    Args:
+        settings: The arguments of `EvaluationSettings`.
+        problem: What is to be tested on.
+        name: The setting's name, for messages.
+
+    Raises:
+        UserError: If a value is not allowed, or the test too large.
+    """
+    size = construct(EvaluationSettings, settings, name)
+    coordinates = {f"{name}.instances": size.instances, "coordinates": problem.m + problem.n}
+    starts = {**coordinates, f"{name}.starts": size.starts}
+    checks.memory(starts, math.prod(starts.values()))
+    checks.memory(coordinates, size.instances * problem.numbers)
+    return size
 
 
 def sample_set(

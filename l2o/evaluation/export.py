@@ -9,8 +9,7 @@ import torch
 
 from l2o import checks
 from l2o.checkpoint import load_checkpoint
-from l2o.errors import UserError
-from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set, size_of_test
 from l2o.evaluation.metrics import settling_iteration, summarize
 from l2o.evaluation.progress import ProgressLine
 from l2o.optimizers import LearnedOptimizer
@@ -43,19 +42,19 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         optimizer = build(config["variant"], LearnedOptimizer, "variant")
         trained = {"variant": config["variant"], "seed": seed}
     else:
-        optimizer, trained = load_checkpoint(config["checkpoint"])
+        path = checks.path("checkpoint", config["checkpoint"])
+        with checks.naming("checkpoint"):
+            optimizer, trained = load_checkpoint(path)
         trained = {key: value for key, value in trained.items() if key in DECISIVE}
-    try:
-        size = EvaluationSettings(**config["evaluation"])
-    except UserError as error:
-        raise UserError(f"evaluation.{error}") from None
-    problems = {
-        name: build(settings, Problem, f"problems.{name}")
-        for name, settings in config["problems"].items()
-    }
-    path = WEIGHTS / f"{config['name']}.safetensors"
+    described = checks.mapping("problems", config["problems"])
+    if not described:
+        raise checks.refusal("problems", "at least one problem", described)
+    problems = {n: build(one, Problem, f"problems.{n}") for n, one in described.items()}
+    for problem in problems.values():
+        size = size_of_test(config["evaluation"], problem)
+    path = WEIGHTS / f"{checks.path('name', config['name'])}.safetensors"
     if not path.resolve().is_relative_to(WEIGHTS.resolve()):
-        raise UserError(f"name: expected one such as structured_twin/mine, got {config['name']!r}")
+        raise checks.refusal("name", "one such as structured_twin/mine", config["name"])
     precise, results = optimizer.double(), {}
     with ProgressLine("measuring", len(problems), "problems") as line:
         for name, problem in problems.items():

@@ -17,14 +17,14 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from l2o import checks
-from l2o.errors import UserError
-from l2o.evaluation.compare import hand_designed, named_list
-from l2o.evaluation.evaluate import EvaluationSettings, sample_set
+from l2o.evaluation.compare import hand_designed
+from l2o.evaluation.evaluate import sample_set, size_of_test
 from l2o.evaluation.report import write_config, write_metrics, write_versions
 from l2o.optimizers import LearnedOptimizer, Optimizer
+from l2o.optimizers.twin import Tricks
 from l2o.problems import Instances, Iterate, Problem
 from l2o.seeding import generator
-from l2o.settings import build
+from l2o.settings import build, construct
 from l2o.unroll import unroll
 
 
@@ -100,21 +100,25 @@ def operations(config: Mapping[str, Any]) -> dict[str, float]:
         UserError: If the config cannot work; raised before any long work.
     """
     seed = checks.count("seed", config["seed"], minimum=0)
+    directory = checks.path("run_dir", config["run_dir"])
+    # Under the names that were given, not those of the variant that they are handed on to.
+    tricks = checks.mapping("protocol", config["protocol"]).get("tricks")
+    construct(Tricks, tricks, "protocol.tricks")
     problem = build(config["problem"], Problem, "problem")
     problem.check()
-    methods = hand_designed(config["methods"], named_list("only", config["only"]))
+    methods = hand_designed(
+        checks.mapping("methods", config["methods"]), checks.names("only", config["only"])
+    )
     learned = build(config["variant"], LearnedOptimizer, "variant")
-    try:
-        size = EvaluationSettings(instances=1, **config["evaluation"])
-    except UserError as error:
-        raise UserError(f"evaluation.{error}") from None
+    size = size_of_test(
+        {"instances": 1, **checks.mapping("evaluation", config["evaluation"])}, problem
+    )
     test = sample_set(problem, size, seed, "test")
     optimizers: dict[str, Optimizer[Any]] = {**methods, type(learned).__name__: learned}
     found = {
         name: count_operations(optimizer, *test, size.iterations)
         for name, optimizer in optimizers.items()
     }
-    directory = Path(config["run_dir"])
     directory.mkdir(parents=True, exist_ok=True)
     write_config(config, directory)
     write_versions(directory)

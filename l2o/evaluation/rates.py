@@ -16,7 +16,7 @@ from torch import Tensor
 from l2o import checks
 from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
-from l2o.evaluation.compare import hand_designed, named_list
+from l2o.evaluation.compare import hand_designed
 from l2o.evaluation.plots import save, tidy
 from l2o.evaluation.progress import ProgressLine
 from l2o.evaluation.report import write_config, write_metrics, write_versions
@@ -55,6 +55,7 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         UserError: If the config cannot work; raised before any long work.
     """
+    directory = checks.path("run_dir", config["run_dir"])
     problem = build(config["problem"], Problem, "problem")
     if not isinstance(problem, QuadraticGame):
         name = type(problem).__name__
@@ -62,14 +63,18 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
     seed = checks.count("seed", config["seed"], minimum=0)
     count = checks.count("mixtures", config["mixtures"], minimum=2)
     games = checks.count("games", config["games"])
-    methods = hand_designed(config["methods"], named_list("only", config["only"]))
+    checks.memory({"mixtures": count, "games": games}, count * games * problem.numbers)
+    methods = hand_designed(
+        checks.mapping("methods", config["methods"]), checks.names("only", config["only"])
+    )
+    if not methods:
+        raise checks.refusal("only", "at least one method", config["only"])
     mixtures = torch.linspace(*problem.ranges["c"], count, dtype=torch.double)
     sampled = problem.sample(games, generator(seed, "games")).to(torch.double)
     for method in methods.values():
         # In the middle every method applies; this refuses those without a linear map.
         update_matrices(method, _at(0.5, sampled))
 
-    directory = Path(config["run_dir"])
     with claimed(directory):
         refuse_used(directory)
         write_config(config, directory)

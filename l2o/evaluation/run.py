@@ -13,7 +13,7 @@ from l2o import checks
 from l2o.checkpoint import Checkpoint, load_checkpoint
 from l2o.directory import claimed, refuse_used
 from l2o.errors import UserError
-from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set
+from l2o.evaluation.evaluate import EvaluationSettings, measure, sample_set, size_of_test
 from l2o.evaluation.metrics import summarize
 from l2o.evaluation.progress import ProgressLine
 from l2o.evaluation.report import (
@@ -43,23 +43,23 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     Raises:
         UserError: If the config cannot work; raised before any long work.
     """
+    directory = checks.path("run_dir", config["run_dir"])
+    checks.flag("trust_classes", config["trust_classes"])
     learned = _learned(config)
-    seed = config["seed"] if config["seed"] is not None else learned.config["seed"]
-    checks.count("seed", seed, minimum=0)
-    settings = _merged(learned.config["problem"], config["problem"])
-    own_only = not config["trust_classes"] and _given(config["problem"]).get(TARGET) is None
+    seed = config["seed"] if config["seed"] is not None else learned.config.get("seed")
+    seed = checks.count("seed", seed, minimum=0)
+    settings = _merged(learned.config.get("problem", {}), config["problem"])
+    named = TARGET in _given("problem", config["problem"])
+    own_only = not config["trust_classes"] and not named
     problem = build(settings, Problem, "problem", own_only=own_only)
     problem.check()
-    size = {**learned.config["evaluation"], **_given(config["evaluation"])}
-    try:
-        evaluation = EvaluationSettings(**size)
-    except UserError as error:
-        raise UserError(f"evaluation.{error}") from None
+    trained = _given("evaluation", learned.config.get("evaluation", {}))
+    size = {**trained, **_given("evaluation", config["evaluation"])}
+    evaluation = size_of_test(size, problem)
 
     plain: dict[str, Optimizer[Any]] = {type(learned.optimizer).__name__: learned.optimizer}
     ((name, optimizer),) = (safeguarded(plain, config.get("safeguard")) or plain).items()
 
-    directory = Path(config["run_dir"])
     used = {**config, "problem": settings, "evaluation": size, "seed": seed}
     title = f"{name} on {type(problem).__name__}, seed {seed}"
     with claimed(directory):
@@ -84,7 +84,8 @@ def safeguarded(
     Raises:
         UserError: If a setting is unknown or not allowed, or there is nothing to wrap.
     """
-    if not settings or settings[TARGET] is None:
+    settings = {} if settings is None else checks.mapping("safeguard", settings)
+    if settings.get(TARGET) is None:
         return {}
     if not optimizers:
         raise UserError("safeguard: expected a checkpoint to guard, as in checkpoints=[PATH]")
@@ -133,29 +134,37 @@ def run_test(
 
 def _learned(config: Mapping[str, Any]) -> Checkpoint:
     """The optimizer to test, with the config it was trained under."""
-    path = config["checkpoint"] or None
-    min_path, max_path = config["released_min"] or None, config["released_max"] or None
+    given = {n: config[n] for n in ("checkpoint", "released_min", "released_max")}
+    path, min_path, max_path = (
+        None if value is None or value == "" else checks.path(name, value)
+        for name, value in given.items()
+    )
     if (path is None) == (min_path is None and max_path is None):
+        values = ", ".join(f"{name}={checks.shown(value)}" for name, value in given.items())
         raise UserError(
             "checkpoint: expected either checkpoint=PATH or both released_min=PATH and "
-            "released_max=PATH"
+            f"released_max=PATH, got {values}"
         )
     if path is not None:
-        return load_checkpoint(path, trust_classes=config["trust_classes"])
+        with checks.naming("checkpoint"):
+            return load_checkpoint(path, trust_classes=config["trust_classes"])
     if min_path is None or max_path is None:
         missing = "released_min" if min_path is None else "released_max"
         raise UserError(f"{missing}: expected the path of the other weight file, got nothing")
-    optimizer = load_released(min_path, max_path, state_std=config["released_state_std"])
+    state_std = checks.number("released_state_std", config["released_state_std"], minimum=0)
+    with checks.naming("released_min, released_max"):
+        optimizer = load_released(min_path, max_path, state_std=state_std)
     # The released weights come without a config; they were trained on range 1 of seesaw.
     defaults = {"seed": 0, "problem": {TARGET: "l2o.problems.Seesaw"}, "evaluation": {}}
     return Checkpoint(optimizer, defaults)
 
 
-def _merged(trained_on: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+def _merged(trained_on: object, given: object) -> dict[str, Any]:
     """The problem to test on: another one entirely, or the trained one with changes."""
-    changes = _given(given)
-    return changes if TARGET in changes else {**trained_on, **changes}
+    changes = _given("problem", given)
+    return changes if TARGET in changes else {**_given("problem", trained_on), **changes}
 
 
-def _given(settings: Mapping[str, Any]) -> dict[str, Any]:
-    return {key: value for key, value in settings.items() if value is not None}
+def _given(name: str, settings: object) -> dict[str, Any]:
+    given = checks.mapping(name, settings)
+    return {key: value for key, value in given.items() if value is not None}

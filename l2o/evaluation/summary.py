@@ -21,7 +21,7 @@ from l2o.errors import UserError
 from l2o.evaluation.report import SHARES
 from l2o.evaluation.summary_plot import plot_summary
 from l2o.files import replace_file
-from l2o.settings import TARGET
+from l2o.settings import TARGET, flat
 
 HEADINGS = {
     "val/score": "score",
@@ -126,16 +126,6 @@ def collect(roots: Iterable[Path]) -> list[RunSummary]:
     directories = dict.fromkeys(path for root in roots for path in run_directories(root))
     found = [RunSummary.of(directory) for directory in directories]
     return sorted((run for run in found if run is not None), key=lambda run: run.rank)
-
-
-def flat(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
-    if not isinstance(settings, Mapping):
-        return {prefix.rstrip("."): settings}
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        found |= flat(value, f"{prefix}{key}.")
-    return found
 
 
 def differing(runs: Sequence[RunSummary]) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import torch
@@ -28,6 +29,23 @@ class TwinState(NamedTuple):
     """(B, n, 4H)"""
     iteration: Tensor
     """(B, 1), always on the CPU, where reading it costs no synchronization."""
+
+
+@dataclass(frozen=True)
+class Tricks:
+    """What the released code does besides Eq. 2, see `TwinL2O`; refuses what is not allowed."""
+
+    state_rescale: float
+    state_std: float
+    warmup_iterations: int
+    warmup_start: float
+    warmup_end: float
+
+    def __post_init__(self) -> None:
+        checks.count("warmup_iterations", self.warmup_iterations, minimum=0)
+        checks.memory({"warmup_iterations": self.warmup_iterations}, 2 * self.warmup_iterations)
+        for name in ("state_rescale", "state_std", "warmup_start", "warmup_end"):
+            checks.number(name, getattr(self, name), minimum=0, maximum=checks.WIDEST)
 
 
 class TwinL2O(LearnedOptimizer[TwinState]):
@@ -90,22 +108,23 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         self.share_hidden = checks.flag("share_hidden", share_hidden)
         self.inputs = checks.choice("inputs", inputs, ("both", "own"))
         self.log_inputs = checks.flag("log_inputs", log_inputs)
-        self.state_rescale = checks.number("state_rescale", state_rescale, minimum=0)
-        self.state_std = checks.number("state_std", state_std, minimum=0)
-        self.warmup_iterations = checks.count("warmup_iterations", warmup_iterations, minimum=0)
-        start = checks.number("warmup_start", warmup_start, minimum=0)
-        end = checks.number("warmup_end", warmup_end, minimum=0)
+        Tricks(state_rescale, state_std, warmup_iterations, warmup_start, warmup_end)
+        self.state_rescale, self.state_std = state_rescale, state_std
+        self.warmup_iterations = warmup_iterations
         # The row of an iteration: s_k of its min and of its max half-step.
-        self._sizes = torch.linspace(start, end, 2 * self.warmup_iterations).view(-1, 2)
+        sizes = torch.linspace(warmup_start, warmup_end, 2 * warmup_iterations)
+        self._sizes = sizes.view(-1, 2)
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         features = (2 if self.inputs == "both" else 1) * (2 if self.log_inputs else 1)
-        self.minimizer = CoordinateLSTM(features, self.hidden_size, weights)
         shared = checks.flag("share_weights", share_weights)
+        # The weights of two layers, for each player.
+        checks.memory({"hidden_size": hidden_size}, (12 if shared else 24) * hidden_size**2)
+        self.minimizer = CoordinateLSTM(features, self.hidden_size, weights)
         self.maximizer = (
             self.minimizer if shared else CoordinateLSTM(features, self.hidden_size, weights)
         )
         # As a tensor: an operation with a Python number costs three times as much.
-        self.register_buffer("_rescale", torch.tensor(self.state_rescale), persistent=False)
+        self.register_buffer("_rescale", torch.tensor(float(state_rescale)), persistent=False)
         self._rescale: Tensor
 
     def init(
@@ -116,7 +135,7 @@ class TwinL2O(LearnedOptimizer[TwinState]):
     ) -> TwinState:
         if self.share_hidden and iterate.x.shape != iterate.y.shape:
             raise UserError(
-                "share_hidden: expected as many coordinates of x as of y, got "
+                "share_hidden: expected as many coordinates of x as of y (m = n), got "
                 f"{iterate.x.shape[1]} and {iterate.y.shape[1]}; use share_hidden=false here"
             )
         generator = generator or torch.Generator().manual_seed(0)

@@ -74,9 +74,15 @@ class Problem(ABC):
     ) -> None:
         self.m = checks.count("m", m)
         self.n = checks.count("n", n)
+        checks.memory({"m": m, "n": n}, self.numbers)
         self.start_x = checks.value_range("start_x", start_x)
         self.start_y = checks.value_range("start_y", start_y)
         self.ranges = {key: checks.value_range(key, value) for key, value in parameters.items()}
+
+    @property
+    def numbers(self) -> int:
+        """How many numbers an instance and its iterate are, at least."""
+        return self.m + self.n
 
     @abstractmethod
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
 from l2o import checks
+from l2o.errors import UserError
 from l2o.problems.base import Problem, Theta, product, uniform
 
 
@@ -23,7 +24,11 @@ class MatrixGame(Problem):
         p: Probability that an entry is not masked to zero.
         low: Lower end of the entries' uniform distribution.
         high: Upper end of it.
-        settings: Starting ranges, see `Problem`.
+        start_x: Range of each starting coordinate of x.
+        start_y: The same for y.
+
+    Raises:
+        UserError: If a setting is not allowed.
 
     Source: Shen et al. (ICLR 2021), Section 4.2 (m = n = 5, p = 0.5, U[−1, 1]).
     """
@@ -37,11 +42,20 @@ class MatrixGame(Problem):
         p: float = 0.5,
         low: float = -1.0,
         high: float = 1.0,
-        **settings: Any,
+        start_x: Sequence[float] = (-0.5, 0.5),
+        start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
-        super().__init__(m=m, n=n, **settings)
+        super().__init__(m=m, n=n, start_x=start_x, start_y=start_y)
         self.p = checks.number("p", p, minimum=0, maximum=1)
-        self.entries = checks.value_range("low, high", [low, high])
+        checks.number("high", high, minimum=-checks.WIDEST, maximum=checks.WIDEST)
+        checks.number("low", low, minimum=-checks.WIDEST, maximum=checks.WIDEST)
+        if low > high:
+            raise UserError(f"low: expected at most high ({high}), got {low}")
+        self.entries = float(low), float(high)
+
+    @property
+    def numbers(self) -> int:
+        return self.m * self.n + self.m + self.n
 
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         shape = (count, self.m, self.n)

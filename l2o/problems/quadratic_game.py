@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -25,7 +24,8 @@ class QuadraticGame(Problem):
         c: Range of the mixture c, within [0, 1].
         spectrum: Smallest and largest eigenvalue, above 0.
         dimension: Coordinates of x and of y.
-        settings: Starting ranges, see `Problem`.
+        start_x: Range of each starting coordinate of x.
+        start_y: The same for y.
 
     Raises:
         UserError: If c leaves [0, 1] or the spectrum is not positive.
@@ -40,15 +40,21 @@ class QuadraticGame(Problem):
         c: Sequence[float] = (0.0, 1.0),
         spectrum: Sequence[float] = (0.25, 4.0),
         dimension: int = 5,
-        **settings: Any,
+        start_x: Sequence[float] = (-0.5, 0.5),
+        start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
         checks.count("dimension", dimension)
-        super().__init__(c=c, m=dimension, n=dimension, **settings)
+        checks.memory({"dimension": dimension}, 3 * dimension**2)
+        super().__init__(c=c, m=dimension, n=dimension, start_x=start_x, start_y=start_y)
         low, high = self.ranges["c"]
         if low < 0 or high > 1:
             raise UserError(f"c: expected a range within [0, 1], got [{low:g}, {high:g}]")
         self.spectrum = checks.value_range("spectrum", spectrum)
         checks.positive("spectrum", self.spectrum[0])
+
+    @property
+    def numbers(self) -> int:
+        return 3 * self.m**2 + 2 * self.m
 
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         low, high = (torch.tensor(end).log() for end in self.spectrum)

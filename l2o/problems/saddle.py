@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,7 +17,10 @@ class Saddle(Problem):
     Args:
         a: Range of a.
         b: Range of b.
-        settings: Sizes and starting ranges, see `Problem`.
+        m: Coordinates of x.
+        n: Coordinates of y.
+        start_x: Range of each starting coordinate of x.
+        start_y: The same for y.
 
     Source: Shen et al. (ICLR 2021), Section 4.2, footnote 2.
     """
@@ -26,9 +28,15 @@ class Saddle(Problem):
     quadratic = True
 
     def __init__(
-        self, a: Sequence[float] = (0.9, 1.0), b: Sequence[float] = (0.9, 1.0), **settings: Any
+        self,
+        a: Sequence[float] = (0.9, 1.0),
+        b: Sequence[float] = (0.9, 1.0),
+        m: int = 1,
+        n: int = 1,
+        start_x: Sequence[float] = (-0.5, 0.5),
+        start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
-        super().__init__(a=a, b=b, **settings)
+        super().__init__(a=a, b=b, m=m, n=n, start_x=start_x, start_y=start_y)
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (theta["a"] * x**2).sum(-1) - (theta["b"] * y**2).sum(-1)
@@ -63,7 +71,8 @@ class RotatedSaddle(Saddle):
         a: Range of a.
         b: Range of b.
         dimension: Coordinates of x and of y.
-        settings: Starting ranges, see `Problem`.
+        start_x: Range of each starting coordinate of x.
+        start_y: The same for y.
 
     Source: Shen et al. (ICLR 2021), Section 4.2.
     """
@@ -73,10 +82,12 @@ class RotatedSaddle(Saddle):
         a: Sequence[float] = (0.9, 1.0),
         b: Sequence[float] = (0.9, 1.0),
         dimension: int = 1,
-        **settings: Any,
+        start_x: Sequence[float] = (-0.5, 0.5),
+        start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
         checks.count("dimension", dimension)
-        super().__init__(a=a, b=b, m=dimension, n=dimension, **settings)
+        checks.memory({"dimension": dimension}, 2 * dimension)
+        super().__init__(a=a, b=b, m=dimension, n=dimension, start_x=start_x, start_y=start_y)
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return super().objective(x, y, theta) + 2 * (x * y).sum(-1)

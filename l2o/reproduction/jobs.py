@@ -9,14 +9,13 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from l2o import checks
-from l2o.errors import UserError
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project: where the scripts are."""
@@ -70,7 +69,7 @@ class Job:
         return done.returncode == 0 and self.finished
 
 
-def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> list[Job]:
+def jobs_of(name: str, sweeps: object, directory: Path) -> list[Job]:
     """All jobs of a target.
 
     Args:
@@ -82,20 +81,25 @@ def jobs_of(name: str, sweeps: Sequence[Mapping[str, Any]], directory: Path) -> 
         UserError: If a sweep cannot be read.
     """
     jobs: list[Job] = []
-    for place, sweep in enumerate(sweeps):
-        script = checks.choice(f"targets.{name}.script", sweep.get("script"), SCRIPTS)
-        values = sweep.get("sweep")
-        if not isinstance(values, Mapping) or not all(isinstance(v, list) for v in values.values()):
-            raise UserError(f"targets.{name}.sweep: expected a list of values for each setting")
+    if not isinstance(sweeps, list):
+        raise checks.refusal(f"targets.{name}", "a list of sweeps", sweeps)
+    for place, described in enumerate(sweeps):
+        where = f"targets.{name}.{place}"
+        sweep = checks.mapping(where, described)
+        script = checks.choice(f"{where}.script", sweep.get("script"), SCRIPTS)
+        values = checks.mapping(f"{where}.sweep", sweep.get("sweep"))
+        for key, several in values.items():
+            if not isinstance(several, list):
+                raise checks.refusal(f"{where}.sweep.{key}", "a list of values", several)
         for combination in itertools.product(*values.values()):
             settings = dict(zip(values, combination, strict=True))
             # Only what differs within the sweep names the directory.
             parts = [f"{key}={_text(settings[key])}" for key in values if len(values[key]) > 1]
-            where = directory / name / f"{place}_{script}" / (",".join(parts) or "only")
+            own = directory / name / f"{place}_{script}" / (",".join(parts) or "only")
             # Sweeps of one script in a row need nothing of each other.
             last = jobs[-1] if jobs else None
             phase = last.phase + (script != last.script) if last else 0
-            jobs.append(Job(script, settings, where, phase))
+            jobs.append(Job(script, settings, own, phase))
     return jobs
 
 

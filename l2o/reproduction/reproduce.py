@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from rich.console import Console
@@ -27,10 +26,12 @@ def reproduce(config: Mapping[str, Any]) -> int:
     Raises:
         UserError: If the config cannot work; raised before any long work.
     """
-    targets = config["targets"]
+    targets = checks.mapping("targets", config["targets"])
     chosen = checks.choice("target", config["target"], [*targets, "all"])
-    workers = checks.count("workers", config["workers"] or os.cpu_count() or 1)
-    directory = Path(config["directory"]).resolve()
+    given = config["workers"]
+    workers = checks.count("workers", os.cpu_count() or 1 if given is None else given)
+    directory = checks.path("directory", config["directory"]).resolve()
+    report = checks.path("report", config["report"])
     jobs = {name: jobs_of(name, sweeps, directory) for name, sweeps in targets.items()}
     wanted = [job for name in jobs if chosen in (name, "all") for job in jobs[name]]
     waiting = [job for job in wanted if not job.finished]
@@ -50,7 +51,6 @@ def reproduce(config: Mapping[str, Any]) -> int:
     console = Console()
     for job in failed:
         console.print(f"failed: see {job.directory / 'log.txt'}", soft_wrap=True, highlight=False)
-    report = Path(config["report"])
     write_report(jobs, report)
     console.print(f"report in {report}.md", soft_wrap=True, highlight=False)
     return len(failed)

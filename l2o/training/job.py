@@ -9,16 +9,16 @@ from typing import Any
 
 from l2o import checks
 from l2o.errors import UserError
-from l2o.evaluation import EvaluationSettings
+from l2o.evaluation import EvaluationSettings, size_of_test
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
 from l2o.seeding import generator
-from l2o.settings import build
+from l2o.settings import build, construct
+from l2o.training.config import plain
 from l2o.training.curriculum import Curriculum
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
-from l2o.training.script import plain
 from l2o.training.strategy import check_strategy
 from l2o.training.study import Pruning
 from l2o.training.wandb_recorder import check_logger
@@ -56,35 +56,25 @@ class Job:
             UserError: If any part of it cannot work.
         """
         settings = plain(config)
+        checks.flag("trust_classes", settings["trust_classes"])
+        own_only = not trusted
         seed = checks.count("seed", settings["seed"], minimum=0)
-        problem = build(settings["problem"], Problem, "problem", own_only=not trusted)
+        protocol = Protocol.from_settings(settings["protocol"])
+        problem = build(settings["problem"], Problem, "problem", own_only=own_only)
         mixture = [
-            build(described, Problem, f"mixture.{place}", own_only=not trusted)
+            build(described, Problem, f"mixture.{place}", own_only=own_only)
             for place, described in enumerate(_list("mixture", settings["mixture"]))
         ]
-        for one in (problem, *mixture):
-            one.check()
-        # The tricks concern the optimizer, whose settings refer to them.
-        recipe = {key: value for key, value in settings["protocol"].items() if key != "tricks"}
-        try:
-            protocol = Protocol.from_settings(recipe)
-        except UserError as error:
-            raise UserError(f"protocol.{error}") from None
-        reward = build(settings["reward"], Reward, "reward", own_only=not trusted)
+        evaluation = size_of_test(settings["evaluation"], problem)
+        reward = build(settings["reward"], Reward, "reward", own_only=own_only)
         reward.check(protocol.window)
-        try:
-            curriculum = Curriculum(**settings["curriculum"])
-        except UserError as error:
-            raise UserError(f"curriculum.{error}") from None
-        try:
-            evaluation = EvaluationSettings(**settings["evaluation"])
-        except UserError as error:
-            raise UserError(f"evaluation.{error}") from None
-        variant = settings["variant"]
-        optimizer = build(variant, LearnedOptimizer, "variant", own_only=not trusted)
+        curriculum = construct(Curriculum, settings["curriculum"], "curriculum")
+        optimizer = build(settings["variant"], LearnedOptimizer, "variant", own_only=own_only)
         for one in (problem, *mixture):
+            _check_sizes(protocol, one)
+            one.check()
             _check_fit(optimizer, one)
-        check_strategy(settings["strategy"])
+        check_strategy(settings["strategy"], protocol.instances)
         check_logger(settings["logger"])
         every_s = checks.number("checkpoint_seconds", settings["checkpoint_seconds"], minimum=0)
         return cls(
@@ -97,7 +87,7 @@ class Job:
             curriculum,
             evaluation,
             seed,
-            directory=Path(settings["run_dir"]),
+            directory=checks.path("run_dir", settings["run_dir"]),
             checkpoint_seconds=every_s,
             pruning=Pruning.from_settings(settings["pruning"]),
             trusted=trusted,
@@ -121,8 +111,19 @@ def _list(name: str, value: Any) -> list[Any]:
     """A list of settings, null for none; raises UserError if it is neither."""
     value = [] if value is None else value
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
-        raise UserError(f"{name}: expected a list of problems' settings or null, got {value!r}")
+        raise checks.refusal(name, "a list of problems' settings or null", value)
     return value
+
+
+def _check_sizes(protocol: Protocol, problem: Problem) -> None:
+    """Raises UserError if the training instances or a window on them exceed the memory."""
+    sizes = {"protocol.instances": protocol.instances, "problem.m": problem.m}
+    sizes |= {"problem.n": problem.n}
+    checks.memory(sizes, protocol.instances * problem.numbers)
+    validation = {"protocol.validation.instances": protocol.validation.instances}
+    checks.memory({**sizes, **validation}, protocol.validation.instances * problem.numbers)
+    window = protocol.instances * protocol.window * (problem.m + problem.n)
+    checks.memory({**sizes, "protocol.window": protocol.window}, window)
 
 
 def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:

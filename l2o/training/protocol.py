@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import math
 from dataclasses import dataclass
-from typing import Any
 
 from l2o import checks
 from l2o.errors import UserError
 from l2o.evaluation.metrics import SCORES
+from l2o.optimizers.twin import Tricks
+from l2o.settings import construct
 from l2o.unroll import Detach
+
+LONGEST_OFFERED = 1000
+"""The longest window that a message suggests."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +34,10 @@ class Validation:
 
     def __post_init__(self) -> None:
         for name in ("every", "instances", "iterations"):
-            checks.count(f"validation.{name}", getattr(self, name))
-        checks.choice("validation.score", self.score, SCORES)
+            checks.count(name, getattr(self, name))
+        checks.choice("score", self.score, SCORES)
+        sizes = {"instances": self.instances, "iterations": self.iterations}
+        checks.memory(sizes, 2 * math.prod(sizes.values()))
 
 
 @dataclass(frozen=True)
@@ -78,6 +84,8 @@ class Protocol:
         for name in ("fresh_instances", "restart_diverged", "cosine"):
             checks.flag(name, getattr(self, name))
         checks.number("max_diverged", self.max_diverged, minimum=0, maximum=1)
+        sizes = {"instances": self.instances, "window": self.window}
+        checks.memory(sizes, 2 * math.prod(sizes.values()))
         if self.clip is not None:
             checks.positive("clip", self.clip)
         if self.first_horizon > self.horizon:
@@ -88,7 +96,8 @@ class Protocol:
         checks.positive("learning_rate", self.learning_rate)
         checks.flag("count_last_half_step", self.count_last_half_step)
         if self.horizon % self.window:
-            divisors = [w for w in range(1, self.horizon + 1) if self.horizon % w == 0]
+            most = min(self.horizon, LONGEST_OFFERED)
+            divisors = [w for w in range(1, most + 1) if self.horizon % w == 0]
             raise UserError(
                 f"window: expected a divisor of horizon ({self.horizon}), got {self.window}; "
                 f"choose one of {', '.join(map(str, divisors))}"
@@ -100,15 +109,21 @@ class Protocol:
             )
 
     @classmethod
-    def from_settings(cls, settings: Mapping[str, Any]) -> Protocol:
+    def from_settings(cls, settings: object) -> Protocol:
         """The protocol that a config describes.
+
+        Its tricks concern the optimizer, whose settings refer to them; here they are checked, so
+        that a message has the name that was given.
 
         Raises:
             UserError: If a value is not allowed.
         """
-        detach = checks.choice("detach", settings["detach"], [policy.value for policy in Detach])
-        validation = Validation(**settings["validation"])
-        return cls(**{**settings, "detach": Detach(detach), "validation": validation})
+        given = checks.mapping("protocol", settings)
+        construct(Tricks, given.pop("tricks", None), "protocol.tricks")
+        policies = [policy.value for policy in Detach]
+        given["detach"] = Detach(checks.choice("protocol.detach", given.get("detach"), policies))
+        validation = construct(Validation, given.get("validation"), "protocol.validation")
+        return construct(cls, {**given, "validation": validation}, "protocol")
 
     def windows(self, epoch: int) -> int:
         """Windows, and so meta-updates, in an epoch."""

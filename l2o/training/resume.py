@@ -11,11 +11,12 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
+from l2o import checks
 from l2o.checkpoint import check_fit, read_checkpoint, weights_of
 from l2o.errors import UserError
 from l2o.evaluation.report import versions
 from l2o.optimizers import LearnedOptimizer
-from l2o.settings import TARGET, build
+from l2o.settings import TARGET, build, flat
 from l2o.training.checkpoints import LAST, PREVIOUS
 
 AUTO = "auto"
@@ -49,6 +50,7 @@ class Run:
             UserError: If there is no run to go on with, or it has other settings.
         """
         resume = settings["resume"]
+        checks.path("run_dir", settings["run_dir"])
         if resume is None:
             return cls(settings, continued=False, trusted=True)
         if resume == AUTO:
@@ -57,7 +59,7 @@ class Run:
                 return cls(settings, continued=False, trusted=True)
             _refuse_difference(_read_config(directory), settings, f"{_config_file(directory)}")
             return cls(settings, continued=True, trusted=True)
-        directory = Path(str(resume)).absolute()
+        directory = checks.path("resume", resume).absolute()
         if not _config_file(directory).exists():
             raise UserError(f"resume: expected the directory of a run, got {resume}")
         stored = _read_config(directory)
@@ -65,7 +67,7 @@ class Run:
             raise UserError(f"{_config_file(directory)}: not the settings of a training run")
         given = {key: settings[key] for key in _overridden()}
         own = {"resume": str(resume), "run_dir": str(directory)}
-        trusted = settings["trust_classes"] is True
+        trusted = checks.flag("trust_classes", settings["trust_classes"])
         return cls({**stored, **given, **own}, continued=True, trusted=trusted)
 
 
@@ -123,7 +125,7 @@ def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:
 
 def _refuse_difference(stored: Any, settings: Mapping[str, Any], where: str) -> None:
     """Raises UserError naming a setting that a run was begun with otherwise."""
-    before, now = _flat(stored), _flat(settings)
+    before, now = flat(stored), flat(settings)
     for key in sorted(set(before) | set(now)):
         if key.split(".")[0] in FREE + LABELS or before.get(key) == now.get(key):
             continue
@@ -131,16 +133,6 @@ def _refuse_difference(stored: Any, settings: Mapping[str, Any], where: str) -> 
             f"{key}: the run was begun with {before.get(key)!r} ({where}), now it is "
             f"{now.get(key)!r}; choose another directory for another run"
         )
-
-
-def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested settings with dotted names."""
-    if not isinstance(settings, Mapping):
-        return {prefix.rstrip("."): settings}
-    found: dict[str, Any] = {}
-    for key, value in settings.items():
-        found |= _flat(value, f"{prefix}{key}.")
-    return found
 
 
 def _overridden() -> set[str]:

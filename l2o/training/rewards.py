@@ -57,7 +57,7 @@ class Reward(ABC):
 
     def __init__(self, weights: Sequence[float] | None = None) -> None:
         if weights is not None and (isinstance(weights, str) or not isinstance(weights, Sequence)):
-            raise UserError(f"weights: expected a list of numbers or null, got {weights!r}")
+            raise checks.refusal("weights", "a list of numbers or null", weights)
         given = None if weights is None else list(weights)
         self.weights = given and [checks.number("weights", w, minimum=0) for w in given]
 
@@ -66,7 +66,7 @@ class Reward(ABC):
         if self.weights is not None and len(self.weights) != window:
             raise UserError(
                 f"reward.weights: expected {window} numbers, one for each iteration of "
-                f"protocol.window, got {len(self.weights)}"
+                f"protocol.window, got {len(self.weights)}: {checks.shown(self.weights)}"
             )
 
     @abstractmethod

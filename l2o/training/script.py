@@ -1,4 +1,4 @@
-"""What the scripts share: composing the config, and one line for every mistake in it."""
+"""What the scripts share: their main function, and one line for every mistake of the user's."""
 
 from __future__ import annotations
 
@@ -21,10 +21,8 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 from l2o.directory import FAILURE
 from l2o.errors import UserError
 from l2o.files import replace_file
+from l2o.training.config import CONFIGS, check_arguments, check_complete, plain
 from l2o.training.sweep import concluded
-
-CONFIGS = Path(__file__).resolve().parents[2] / "conf"
-"""The folder of all config files."""
 
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
 """What PyTorch says of tensors beyond the memory or beyond 64 bits."""
@@ -43,19 +41,24 @@ def script(
     """
 
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
+        def run(config: DictConfig) -> float:
+            check_complete(config, config_name)
+            return job(plain(config))
+
         def guarded(config: DictConfig) -> float | None:
             try:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
-                    return _recorded(job, config)
-                with _one_line_errors():
-                    return job(plain(config))
+                    return _recorded(run, config)
+                with one_line_errors():
+                    return run(config)
             finally:
                 _remove_empty_directory()
 
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with _one_line_errors(), concluded():
+            with one_line_errors(), concluded():
+                check_arguments(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
                 )()
@@ -65,17 +68,17 @@ def script(
     return decorate
 
 
-def _recorded(job: Callable[[dict[str, Any]], float], config: DictConfig) -> float | None:
+def _recorded(run: Callable[[DictConfig], float], config: DictConfig) -> float | None:
     """Runs a job of a sweep; one that fails is told in one line and recorded, and goes no further.
 
     Returns:
         What the job returns; None if it failed, which sweepers take for a failure or nothing.
     """
-    run = HydraConfig.get()
-    directory, overrides = Path(run.runtime.output_dir), list(run.overrides.task)
+    job = HydraConfig.get()
+    directory, overrides = Path(job.runtime.output_dir), list(job.overrides.task)
     (directory / FAILURE).unlink(missing_ok=True)
     try:
-        return job(plain(config))
+        return run(config)
     except Exception as error:
         line, trace = one_line(error), None
         if line is None:
@@ -85,26 +88,20 @@ def _recorded(job: Callable[[dict[str, Any]], float], config: DictConfig) -> flo
     failure = {"error": line, "overrides": overrides, "traceback": trace, "settings": settings}
     content = json.dumps(failure, indent=2, default=str) + "\n"
     replace_file(directory / FAILURE, content.encode())
-    print(f"job {run.job.num} failed ({' '.join(overrides)}): {line}", file=sys.stderr, flush=True)
+    print(f"job {job.job.num} failed ({' '.join(overrides)}): {line}", file=sys.stderr, flush=True)
     return None
 
 
 def _resolved(config: DictConfig) -> dict[str, Any] | None:
     try:
         return plain(config)
-    except OmegaConfBaseException:
+    except (OmegaConfBaseException, UserError):
         return None
 
 
-def plain(config: Any) -> dict[str, Any]:
-    """A config as plain data, with every interpolation resolved."""
-    if OmegaConf.is_config(config):
-        config = OmegaConf.to_container(config, resolve=True, throw_on_missing=True)
-    return dict(config)
-
-
 @contextmanager
-def _one_line_errors() -> Iterator[None]:
+def one_line_errors() -> Iterator[None]:
+    """Ends the script with status 2 and one line on the error output for a user's mistake."""
     try:
         yield
     except Exception as error:
@@ -118,7 +115,7 @@ def _one_line_errors() -> Iterator[None]:
 def one_line(error: Exception) -> str | None:
     """What to tell of an error that the user can mend; None for every other."""
     if isinstance(error, UserError | HydraException | OmegaConfBaseException):
-        return _message(error)
+        return " ".join(_message(error).splitlines())
     if isinstance(error, OSError) and error.strerror is not None:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     too_large = isinstance(error, RuntimeError) and any(w in str(error) for w in TOO_LARGE)
@@ -143,7 +140,9 @@ def _message(error: Exception) -> str:
     if isinstance(cause, MissingMandatoryValue):
         return f"{key}: a value is missing; add {key}=VALUE"
     if isinstance(cause, OmegaConfBaseException) and key:
-        return f"{key}: {_first_line(cause)}"
+        # A run's directory is named after settings, one of which is at fault then.
+        typed = f"; given {' '.join(sys.argv[1:])}" if str(key).startswith("hydra.") else ""
+        return f"{key}: {_first_line(cause)}{typed}"
     return _first_line(error)
 
 

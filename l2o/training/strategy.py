@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import shutil
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,7 +14,6 @@ from lightning_fabric.plugins import CheckpointIO, ClusterEnvironment
 from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
-from lightning_fabric.utilities.exceptions import MisconfigurationException
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
@@ -22,17 +23,49 @@ from l2o.errors import UserError
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 """Of Lightning's, those that make sense here: iterates in half precision know three digits."""
 
+EXPECTED = {
+    "accelerator": "one of auto, cpu, gpu, …",
+    "devices": "auto, a whole number above 0 or a list of devices",
+    "num_nodes": "a whole number above 0",
+    "strategy": "one of auto, ddp, …",
+    "precision": f"one of {', '.join(PRECISIONS)}",
+}
+"""What Lightning's settings may be, for messages; its own reason follows."""
+
 BY_HAND = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 """What tells the nodes of each other where neither torchrun nor srun does."""
 
 
-def check_strategy(settings: Mapping[str, Any]) -> None:
-    """Raises UserError if this machine cannot do what the `strategy` group asks for."""
+def check_strategy(settings: object, instances: int) -> None:
+    """Refuses what can be told of the `strategy` group without asking Lightning.
+
+    Args:
+        settings: The group.
+        instances: Training instances, which the processes share out evenly.
+
+    Raises:
+        UserError: If a setting is unknown or not allowed, or this machine cannot do it.
+    """
+    settings = checks.mapping("strategy", settings)
+    known = [*EXPECTED, "compile"]
+    for name in sorted(set(known) ^ set(settings)):
+        if name not in known:
+            given, names = checks.shown(settings[name]), ", ".join(known)
+            raise UserError(f"strategy.{name}: no such setting, got {given}; strategy has {names}")
+        raise UserError(f"strategy.{name}: expected a value, got none")
     if settings["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
         raise UserError(
             "strategy: expected a GPU, but PyTorch sees none here; use strategy=cpu or "
             "strategy=auto, or install a PyTorch that was built for your GPU"
         )
+    for name in ("devices", "num_nodes"):
+        value = settings[name]
+        if isinstance(value, bool):
+            raise checks.refusal(f"strategy.{name}", EXPECTED[name], value)
+        # Lightning would make a list of as many before it finds anything wrong.
+        if isinstance(value, int) and value > instances:
+            expected = f"at most protocol.instances ({instances}), one for each process"
+            raise checks.refusal(f"strategy.{name}", expected, value)
     checks.choice("strategy.precision", settings["precision"], PRECISIONS)
     compiler = os.environ.get("CXX", "g++")
     if checks.flag("strategy.compile", settings["compile"]) and not shutil.which(compiler):
@@ -48,7 +81,7 @@ def build_trainer(
     """Lightning's trainer, which knows the place of this process among all of the run.
 
     Args:
-        settings: The `strategy` group.
+        settings: The `strategy` group, checked.
         instances: How many are to be shared out among the processes.
         files: Reads and writes the checkpoints.
         options: Further arguments of the trainer.
@@ -56,18 +89,19 @@ def build_trainer(
     Raises:
         UserError: If the settings cannot work, or do not fit what has started the processes.
     """
-    own = {name: value for name, value in settings.items() if name != "compile"}
+    quieten()
+    environment = _environment(alone=settings["devices"] == settings["num_nodes"] == 1)
+    own = {name: settings[name] for name in EXPECTED}
     try:
-        environment = _environment(alone=settings["devices"] == settings["num_nodes"] == 1)
         trainer = Trainer(**own, plugins=[files, environment], **options)
         environment.validate_settings(trainer.num_devices, trainer.num_nodes)
-    except (MisconfigurationException, ValueError, TypeError, RuntimeError) as error:
-        reason = str(error).strip().split("\n")[0]
-        raise UserError(f"strategy: Lightning refuses these settings: {reason}") from None
+    except Exception as error:
+        raise _refusal(own, error) from None
     if instances % trainer.world_size:
         raise UserError(
-            f"protocol.instances: expected a multiple of the {trainer.world_size} processes, got "
-            f"{instances}"
+            f"protocol.instances: expected a multiple of the {trainer.world_size} processes "
+            f"(strategy.devices={settings['devices']}, "
+            f"strategy.num_nodes={settings['num_nodes']}), got {instances}"
         )
     missing = ", ".join(name for name in BY_HAND if name not in os.environ)
     if trainer.num_nodes > 1 and isinstance(environment, LightningEnvironment) and missing:
@@ -91,3 +125,29 @@ def _environment(alone: bool) -> ClusterEnvironment:
     if int(os.environ.get("SLURM_STEP_NUM_TASKS", 1)) > 1 and not alone:
         return SLURMEnvironment(auto_requeue=False)
     return LightningEnvironment()
+
+
+def quieten() -> None:
+    """Silences what Lightning says about itself, and advice that does not apply here."""
+    for name in ("pytorch_lightning", "lightning_fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
+    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
+
+
+def _refusal(settings: Mapping[str, Any], error: Exception) -> UserError:
+    """Names the setting without which Lightning would take the others, if there is one."""
+    reason = str(error).strip().split("\n")[0][:200]
+    silent: dict[str, Any] = {"logger": False, "enable_checkpointing": False}
+    silent |= {"enable_progress_bar": False, "enable_model_summary": False}
+    for name, value in settings.items():
+        others = {other: settings[other] for other in settings if other != name}
+        try:
+            Trainer(**others, **silent)
+        except Exception:
+            continue
+        return checks.refusal(f"strategy.{name}", f"{EXPECTED[name]} ({reason})", value)
+    given = ", ".join(f"{name}={checks.shown(value)}" for name, value in settings.items())
+    return UserError(f"strategy: Lightning refuses these settings, {given}: {reason}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from l2o import checks
 from l2o.directory import PRUNED
 from l2o.errors import UserError
 from l2o.files import replace_file
+from l2o.settings import construct
 from l2o.training.callbacks import SCORE, History
 
 SQLITE = "sqlite:///"
@@ -41,8 +41,9 @@ class Pruning:
 
     def __post_init__(self) -> None:
         for name in ("study", "storage"):
-            if not isinstance(getattr(self, name), str):
-                raise UserError(f"{name}: expected a name, got {getattr(self, name)!r}")
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise checks.refusal(name, "a name", value)
         for name in ("startup_trials", "warmup_epochs"):
             checks.count(name, getattr(self, name), minimum=0)
 
@@ -53,15 +54,7 @@ class Pruning:
         Raises:
             UserError: If a value is not allowed.
         """
-        if settings is None:
-            return None
-        if not isinstance(settings, Mapping) or set(settings) != set(cls.__dataclass_fields__):
-            names = ", ".join(cls.__dataclass_fields__)
-            raise UserError(f"pruning: expected null or {names}, got {settings!r}")
-        try:
-            return cls(**settings)
-        except UserError as error:
-            raise UserError(f"pruning.{error}") from None
+        return None if settings is None else construct(cls, settings, "pruning")
 
 
 class Pruner(Callback):

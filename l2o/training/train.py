@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import sys
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
@@ -33,12 +31,12 @@ from l2o.training.callbacks import (
     TooManyDiverged,
 )
 from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
+from l2o.training.config import plain
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.job import Job
 from l2o.training.loggers import build_loggers
 from l2o.training.resume import Run, command, newest_checkpoint
-from l2o.training.script import plain
 from l2o.training.strategy import build_trainer
 from l2o.training.study import Pruner
 from l2o.training.wandb_recorder import recorded
@@ -171,7 +169,6 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
     callbacks = [history, EpochProgress(history), timer, limit]
     if job.pruning:
         callbacks.append(Pruner(job.pruning, history, job.directory))
-    quieten()
     trainer = build_trainer(
         job.settings["strategy"],
         protocol.instances,
@@ -234,13 +231,3 @@ def _no_denormals() -> Iterator[None]:
         yield
     finally:
         torch.set_flush_denormal(False)
-
-
-def quieten() -> None:
-    """Silences what Lightning says about itself, and advice that does not apply here."""
-    for name in ("pytorch_lightning", "lightning_fabric"):
-        logging.getLogger(name).setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")

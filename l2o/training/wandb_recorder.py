@@ -23,31 +23,50 @@ from hydra.types import RunMode
 from pytorch_lightning import Callback, LightningModule, Trainer
 
 from l2o import checks
-from l2o.errors import UserError
 from l2o.files import replace_file
+from l2o.settings import construct
 
 OFFLINE_S = 60.0
 """For writing a record to the disk, which takes two or three."""
 LONGEST_TAG = 64
 """For W&B."""
+LONGEST, FORBIDDEN = 128, "/\\#?%:"
+"""What W&B asks of the name of a project."""
 PROGRAM = Path(__file__).with_name("wandb_process.py")
 
 
-def check_logger(settings: Mapping[str, Any]) -> None:
+def check_logger(settings: object) -> None:
     """Raises UserError if the settings of the `logger` group cannot work."""
-    wandb = settings["wandb"]
+    construct(_check_logger, settings, "logger")
+
+
+def _check_logger(csv: object, wandb: object) -> None:
+    checks.flag("csv", csv)
     if wandb is None:
         return
-    if settings["csv"] is not True:
-        raise UserError(
-            "logger.csv: expected true, because W&B is fed from metrics.csv, "
-            f"got {settings['csv']!r}"
-        )
-    if wandb["offline"] not in (None, True, False):
-        raise UserError(
-            f"logger.wandb.offline: expected true, false or null, got {wandb['offline']!r}"
-        )
-    checks.positive("logger.wandb.wait_seconds", wandb["wait_seconds"])
+    construct(_check_wandb, wandb, "wandb")
+    if not csv:
+        raise checks.refusal("csv", "true, because W&B is fed from metrics.csv", csv)
+
+
+def _check_wandb(
+    project: object,
+    entity: object,
+    group: object,
+    name: object,
+    offline: object,
+    wait_seconds: object,
+) -> None:
+    texts = {"project": project, "entity": entity, "group": group, "name": name}
+    for key, value in texts.items():
+        if value is not None and (not isinstance(value, str) or not value.strip()):
+            raise checks.refusal(key, "a name or null", value)
+    if isinstance(project, str) and (len(project) > LONGEST or set(project) & set(FORBIDDEN)):
+        expected = f"a name of at most {LONGEST} letters without {' '.join(FORBIDDEN)}"
+        raise checks.refusal("project", expected, project)
+    if offline is not None:
+        checks.flag("offline", offline)
+    checks.positive("wait_seconds", wait_seconds)
 
 
 @contextmanager

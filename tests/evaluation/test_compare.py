@@ -19,7 +19,7 @@ from l2o.evaluation.metrics import settling_iteration
 from l2o.optimizers import OracleCalls, hand_designed
 from l2o.optimizers.hand_designed import AGRAAL, GDA, OGDA, Anderson, HandDesigned
 from l2o.problems import MatrixGame, Saddle
-from l2o.training.script import CONFIGS, plain
+from l2o.training.config import CONFIGS, plain
 from l2o.training.train import train
 from tests.helpers import small_twin
 from tests.training.test_configs import composed as training

@@ -13,7 +13,7 @@ from l2o.optimizers import TwinL2O
 from l2o.optimizers.hand_designed import GDA, KBeam
 from l2o.problems import MatrixGame, Problem, Saddle, Seesaw
 from l2o.seeding import generator
-from l2o.training.script import CONFIGS, plain
+from l2o.training.config import CONFIGS, plain
 
 TRAJECTORIES, ITERATIONS = 3, 7
 

@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from l2o import UserError
 from l2o.evaluation.rates import rates
-from l2o.training.script import CONFIGS, plain
+from l2o.training.config import CONFIGS, plain
 
 SMALL = ["mixtures=3", "games=2", "problem.dimension=2"]
 

@@ -10,7 +10,7 @@ from hydra import compose, initialize_config_dir
 
 from l2o import UserError
 from l2o.evaluation.run import evaluate
-from l2o.training.script import CONFIGS, plain
+from l2o.training.config import CONFIGS, plain
 from l2o.training.train import train
 from tests.training.test_configs import composed as training
 

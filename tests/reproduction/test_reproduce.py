@@ -11,7 +11,7 @@ from l2o import UserError
 from l2o.reproduction.jobs import Job, jobs_of
 from l2o.reproduction.report import SECTIONS, write_report
 from l2o.reproduction.reproduce import reproduce
-from l2o.training.script import CONFIGS, plain
+from l2o.training.config import CONFIGS, plain
 from l2o.training.train import Job as TrainingJob
 from tests.training.test_configs import SMALL
 

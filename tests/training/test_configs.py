@@ -8,8 +8,8 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
 from l2o import UserError
+from l2o.training.config import CONFIGS
 from l2o.training.job import Job
-from l2o.training.script import CONFIGS
 from l2o.training.train import train
 
 SMALL = [
@@ -108,7 +108,7 @@ def test_every_reward_trains_with_every_curriculum(
         ("protocol.validation.score=sr1", r"protocol\.validation\.score: expected one of"),
         ("protocol.validation.every=0", r"protocol\.validation\.every: expected a whole"),
         ("protocol.count_last_half_step=maybe", r"count_last_half_step: expected true or false"),
-        ("protocol.tricks.state_std=-1", r"variant\.state_std: expected a finite number"),
+        ("protocol.tricks.state_std=-1", r"protocol\.tricks\.state_std: expected a finite number"),
         ("reward.weights=[1,2,3]", r"reward\.weights: expected 2 numbers, .* got 3"),
         ("reward.weights=[1,-1]", r"reward\.weights: expected a finite number of at least 0"),
         ("reward._target_=l2o.problems.Saddle", r"reward\._target_: expected a Reward"),

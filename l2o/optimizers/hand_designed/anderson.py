@@ -71,6 +71,8 @@ class Anderson(HandDesigned[AndersonState]):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.count("memory", self.memory)
+        if not isinstance(self.base, Optimizer):
+            raise checks.refusal("base", "an optimizer", self.base)
 
     def oracle_calls(self, instances: Instances) -> OracleCalls:
         return self.base.oracle_calls(instances)

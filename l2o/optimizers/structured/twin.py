@@ -95,8 +95,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
     ) -> None:
         super().__init__()
         self.hidden_size = checks.count("hidden_size", hidden_size)
-        if isinstance(directions, str) or not directions:
-            raise UserError(f"directions: expected a list of names, got {directions!r}")
+        if not isinstance(directions, list | tuple) or not directions:
+            raise UserError(f"directions: expected a list of names, got {checks.shown(directions)}")
         self.directions = [checks.choice("directions", name, DIRECTIONS) for name in directions]
         self.normalizer = NORMALIZERS[checks.choice("normalizer", normalizer, NORMALIZERS)]
         self.memory = checks.count("memory", memory, minimum=0)
@@ -106,8 +106,9 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         first = [*(FIRST.get(name, 0.0) for name in self.directions), *EXPLORATION]
         features = 2 * (len(self.directions) + 2) + 5
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
-        self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
         shared = checks.flag("share_weights", share_weights)
+        checks.memory({"hidden_size": hidden_size}, (4 if shared else 8) * hidden_size**2)
+        self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
         self.maximizer = (
             self.minimizer
             if shared

@@ -16,8 +16,8 @@ from l2o.optimizers import StructuredTwin, map_state
 from l2o.problems import Instances, MatrixGame, Problem, RotatedSaddle, Seesaw
 from l2o.seeding import generator
 from l2o.settings import build
+from l2o.training.config import CONFIGS, plain
 from l2o.training.rewards import LogGradientNorm, ObjectiveReward
-from l2o.training.script import CONFIGS, plain
 from l2o.unroll import detached
 from tests.helpers import PROBLEMS, Cubic, double_batch
 from tests.optimizers.hand_designed.games import Smooth
