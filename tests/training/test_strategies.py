@@ -19,6 +19,7 @@ from l2o.training.strategy import PRECISIONS, build_trainer, check_strategy
 from l2o.training.train import train
 from tests.training.stopping import GROWING, RECIPE, results, stopped
 from tests.training.test_configs import _choices, composed
+from tests.training.test_processes import assert_equal_runs
 from tests.training.test_train import _evaluation, evaluate
 
 VARIANTS = {"twin": RECIPE, "structured_twin": GROWING}
@@ -239,3 +240,18 @@ def test_double_precision_is_double_throughout(tmp_path: Path) -> None:
         torch.testing.assert_close(
             last["state_dict"][f"optimizer.{name}"], expected, rtol=1e-12, atol=1e-14
         )
+
+
+@pytest.mark.skipif(not shutil.which(os.environ.get("CXX", "g++")), reason="no C++ compiler")
+@pytest.mark.usefixtures("without_plots")
+def test_a_compiled_run_is_the_same_and_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In double precision, so that nothing but rounding may differ; names of weights are kept."""
+    settings = [*RECIPE, "protocol.detach=none", "protocol.validation.instances=32"]
+    settings += ["strategy.precision=64-true", "strategy.compile=true"]
+    assert stopped(monkeypatch, 5, composed(tmp_path / "run", *settings)) == 143
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "something was compiled"
+    train(composed(tmp_path / "run", f"resume={tmp_path / 'run'}"))
+    train(composed(tmp_path / "plain", *settings, "strategy.compile=false"))
+    assert_equal_runs(tmp_path / "run", tmp_path / "plain", 1e-6)
