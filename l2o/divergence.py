@@ -42,9 +42,12 @@ def cut_off(iterate: Iterate, lost: Tensor) -> None:
     """
     for player in iterate:
         if player.requires_grad:
-            player.register_hook(  # type: ignore[no-untyped-call]
-                lambda gradient: gradient.masked_fill(lost.unsqueeze(-1), 0)
-            )
+            player.register_hook(lambda gradient: _without(gradient, lost))  # type: ignore[no-untyped-call]
+
+
+def _without(gradient: Tensor | None, lost: Tensor) -> Tensor | None:
+    # Of what a compiled step returns, and nothing uses, there is none.
+    return None if gradient is None else gradient.masked_fill(lost.unsqueeze(-1), 0)
 
 
 def bound_gradients(parts: Iterable[Tensor]) -> None:
@@ -63,7 +66,7 @@ def bound_gradients(parts: Iterable[Tensor]) -> None:
 
 
 def _bounded(gradient: Tensor | None) -> Tensor | None:
-    if gradient is None:  # of what a compiled network returns, and nothing uses
+    if gradient is None:
         return None
     rows = gradient.flatten(1)
     size = torch.linalg.vector_norm(rows, dim=1, keepdim=True)

@@ -1,10 +1,15 @@
 """Times what is around meta-training: `python scripts/benchmark.py`.
 
 With and without Lightning the same steps take turns in one process, and checkpoints are timed
-inside one run, so that the ratios hold however fast the machine is.
+inside one run, so that the ratios hold however fast the machine is. One process and two take
+turns as well; their ratio is true only where two cores have nothing else to do.
 """
 
+import json
+import os
 import statistics
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +27,8 @@ from l2o.training.strategy import quieten
 from l2o.training.train import train
 
 EPOCHS, ROUNDS = 10, 7
+SHARED = (128, 2048)
+"""Instances that are shared out between two processes."""
 
 
 def main() -> None:
@@ -46,6 +53,9 @@ def main() -> None:
     saving, fitting, count = checkpoint_times()
     print(f"{count} checkpoints in a whole run:   {saving:.2f} s of {fitting:.1f} s")
     print(f"their share of training:         {saving / fitting:.2%}")
+    for count in SHARED:
+        one, two = process_times(count, steps)
+        print(f"{count} instances, two processes: {two:.1f} ms a step, {two / one:.2f} of one's")
 
 
 def fit(job: Job, directory: Path) -> None:
@@ -96,6 +106,32 @@ def checkpoint_times() -> tuple[float, float, int]:
     ):
         metrics = train(compose("train", [f"run_dir={d}"]))
     return sum(times), metrics["time/fit_s"], len(times)
+
+
+def process_times(instances: int, steps: int) -> tuple[float, float]:
+    """Milliseconds of a training step in one process and in two, of one thread each."""
+    times: dict[str, list[float]] = {"cpu": [], "ddp_cpu": []}
+    for _ in range(ROUNDS):
+        for strategy, found in times.items():
+            found.append(1e3 * fit_apart(strategy, instances) / steps)
+    return statistics.median(times["cpu"]), statistics.median(times["ddp_cpu"])
+
+
+def fit_apart(strategy: str, instances: int) -> float:
+    """Seconds that a run of the script trains for."""
+    with tempfile.TemporaryDirectory() as d:
+        settings = [
+            *(f"strategy={strategy}", f"protocol.instances={instances}", f"hydra.run.dir={d}/run"),
+            *(f"protocol.epochs={EPOCHS}", "protocol.validation.iterations=1"),
+            *("evaluation.iterations=1", "checkpoint_seconds=1000"),
+        ]
+        script = str(Path(__file__).with_name("train.py"))
+        alone = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run(
+            [sys.executable, script, *settings], env=alone, check=True, stdout=subprocess.DEVNULL
+        )
+        metrics = json.loads(Path(d, "run", "metrics.json").read_text())
+    return float(metrics["time/fit_s"])
 
 
 def seconds(run: Callable[[], object]) -> float:
