@@ -31,6 +31,7 @@ from tests.malformed import (
     settings_of,
     size,
     stop,
+    trials,
     whole,
 )
 from tests.training.test_malformed import ALLOWED
@@ -145,7 +146,7 @@ def tried_settings(script: str) -> list[str]:
 def test_any_value_is_taken_or_refused_in_one_line(script: str) -> None:
     count, base, known = 0, config(script), OWN[script]
 
-    @settings(max_examples=EXAMPLES)
+    @settings(trials, max_examples=EXAMPLES)
     @given(st.sampled_from(tried_settings(script)), garbage)
     def tried(name: str, value: Any) -> None:
         nonlocal count

@@ -29,9 +29,12 @@ def test_a_sweep_is_every_combination() -> None:
 @pytest.mark.parametrize(
     ("sweep", "words"),
     [
-        ({"script": "delete", "sweep": {}}, r"targets\.t\.script: expected one of train, compare"),
-        ({"script": "train"}, r"targets\.t\.sweep: expected a list of values for each setting"),
-        ({"script": "train", "sweep": {"seed": 1}}, r"targets\.t\.sweep: expected a list"),
+        ({"script": "delete", "sweep": {}}, r"targets\.t\.0\.script: expected one of train"),
+        ({"script": "train"}, r"targets\.t\.0\.sweep: expected settings by name, got None"),
+        (
+            {"script": "train", "sweep": {"seed": 1}},
+            r"sweep\.seed: expected a list of values, got 1",
+        ),
     ],
 )
 def test_what_cannot_be_read_is_refused(sweep: dict, words: str) -> None:

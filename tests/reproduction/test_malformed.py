@@ -19,6 +19,7 @@ from tests.malformed import (
     one_of,
     outcome,
     stop,
+    trials,
     whole,
 )
 
@@ -35,7 +36,7 @@ def test_any_value_is_taken_or_refused_in_one_line(monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(reproduce, "run_all", stop)
     count, base = 0, composed("reproduce", "target=a5", "directory=d", "report=r")
 
-    @settings(max_examples=60)
+    @settings(trials, max_examples=60)
     @given(st.sampled_from(sorted(ALLOWED)), garbage)
     def tried(name: str, value: Any) -> None:
         nonlocal count

@@ -40,6 +40,7 @@ from tests.malformed import (
     settings_of,
     size,
     stop,
+    trials,
     whole,
 )
 from tests.training.test_configs import SMALL
@@ -210,7 +211,7 @@ def refused(config: DictConfig, name: str, value: Any) -> bool:
 def test_any_value_is_taken_or_refused_in_one_line(place: int) -> None:
     count, names = 0, sorted(set(settings_of(config(place))) - {"run_dir"})
 
-    @settings(max_examples=EXAMPLES)
+    @settings(trials, max_examples=EXAMPLES)
     @given(st.sampled_from(names), garbage)
     def tried(name: str, value: Any) -> None:
         nonlocal count

@@ -125,3 +125,19 @@ def rows_of(directory: Path) -> list[dict[str, str]]:
 def weights_of(path: Path) -> dict[str, torch.Tensor]:
     weights: dict[str, torch.Tensor] = torch.load(path, weights_only=True)["state_dict"]
     return weights
+
+
+def test_two_processes_stop_together(tmp_path: Path) -> None:
+    """A quarter of the instances diverge, all of them in the second process: both end at once."""
+    own = ["problem=saddle", "problem._target_=tests.training.test_faults.PartlyBroken"]
+    limit = ["protocol.max_diverged=0.2", "strategy=ddp_cpu", "hydra.run.dir=run"]
+    done = run("train", tmp_path, *SMALL, *own, *limit)
+    assert done.returncode == 2
+    (line,) = [line for line in done.stderr.splitlines() if "error" in line.lower()]
+    words = (
+        "error: training stopped after epoch 0: expected at most 0.2 of the instances to diverge"
+    )
+    assert line.startswith(words)
+    assert "got 0.25" in line
+    rows = (tmp_path / "run" / "metrics.csv").read_text().splitlines()
+    assert float(rows[1].split(",")[rows[0].split(",").index("train/diverged")]) == 0.25

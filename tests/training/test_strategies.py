@@ -1,6 +1,7 @@
 """How a run is executed: strategies, nodes, precision, compilation; as far as a CPU can tell."""
 
 import os
+import shutil
 from pathlib import Path
 from typing import Any
 
