@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -96,12 +97,14 @@ def _begin(request: dict[str, Any], training: int) -> wandb.Run:
             stop_fn=stop,
         ),
     )
+    told = f"W&B: {run.url}"
     if run.offline:
         why = f"{reason}, so the run" if reason else "the run"
-        where = Path(run.settings.sync_dir)
-        print(f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later", flush=True)
-    else:
-        print(f"W&B: {run.url}", flush=True)
+        where = run.settings.sync_dir
+        told = f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later"
+    # Training may have ended and read no more.
+    with suppress(BrokenPipeError):
+        print(told, flush=True)
     return run
 
 
