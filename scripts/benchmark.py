@@ -21,8 +21,6 @@ from l2o.training.script import CONFIGS
 from l2o.training.train import quieten, train
 
 EPOCHS, ROUNDS = 10, 7
-OUTSIDE = ["~chosen"]
-"""Hydra knows the names of the choices in a script only."""
 
 
 def main() -> None:
@@ -32,9 +30,7 @@ def main() -> None:
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
         tempfile.TemporaryDirectory() as d,
     ):
-        job = Job.from_config(
-            compose("train", [*OUTSIDE, f"run_dir={d}", f"protocol.epochs={EPOCHS}"])
-        )
+        job = Job.from_config(compose("train", [f"run_dir={d}", f"protocol.epochs={EPOCHS}"]))
         runs = {"plain": lambda: fit_plainly(job), "lightning": lambda: fit(job, Path(d))}
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):
@@ -97,7 +93,7 @@ def checkpoint_times() -> tuple[float, float, int]:
         tempfile.TemporaryDirectory() as d,
         mock.patch.object(Trainer, "save_checkpoint", timed),
     ):
-        metrics = train(compose("train", [*OUTSIDE, f"run_dir={d}"]))
+        metrics = train(compose("train", [f"run_dir={d}"]))
     return sum(times), metrics["time/fit_s"], len(times)
 
 

@@ -28,8 +28,6 @@ POLL_S = 2.0
 SCORE = "val/score"
 LOSS = "Fatal error while uploading data"
 """What wandb writes when it gives up."""
-NICENESS = 10
-"""Training comes first."""
 
 
 def main() -> None:
@@ -38,7 +36,6 @@ def main() -> None:
     directory, ended = Path(request["directory"]), threading.Event()
     # What W&B shows as the command.
     sys.argv = request["command"]
-    os.nice(NICENESS)
     watch = threading.Thread(target=_watch, args=(ended, request["wait_seconds"]), daemon=True)
     watch.start()
     with (directory / "wandb" / ".lock").open("w") as lock:

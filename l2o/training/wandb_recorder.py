@@ -27,6 +27,8 @@ from l2o.errors import UserError
 from l2o.files import replace_file
 from l2o.training.loggers import is_first_process
 
+POLITE = ("nice", "-n", "10")
+"""Training comes first, where processors are few."""
 OFFLINE_S = 60.0
 """For writing a record to the disk, which takes two or three."""
 LONGEST_TAG = 64
@@ -125,7 +127,7 @@ class Recorder(Callback):
             self._process.stdin.close()
 
     def _start(self) -> None:
-        command = [sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
+        command = [*POLITE, sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
         with self._log.open("wb") as log:
             # In a session of its own, where a Ctrl-C in the terminal does not reach it.
             self._process = subprocess.Popen(
