@@ -117,12 +117,13 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
     while not last:
         last = ended.wait(POLL_S)
         rows = _rows(directory / "metrics.csv")
-        for row in rows[due:]:
+        new = rows[due:]
+        for row in new:
             run.log(row, step=due, commit=True)
             due += 1
-            scores = [before.get(SCORE, math.inf) for before in rows[:due]]
-            if row.get(SCORE) == min(scores):
-                run.summary[SCORE] = row[SCORE]
+        scores = [row[SCORE] for row in rows if math.isfinite(row.get(SCORE, math.nan))]
+        if new and scores:
+            run.summary[SCORE] = min(scores)
     results = directory / "metrics.json"
     if results.exists():
         _send_results(run, json.loads(results.read_text()), directory)

@@ -98,8 +98,8 @@ class Recorder(Callback):
             folder.mkdir(exist_ok=True)
             self._request |= _identity(settings, folder)
             self._start()
-        except OSError as error:
-            print(f"W&B: cannot be begun ({error.strerror}), so the run is not recorded")
+        except (OSError, ValueError) as error:
+            print(f"W&B: cannot be begun ({error}), so the run is not recorded")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._relay()
@@ -151,7 +151,7 @@ class Recorder(Callback):
         try:
             self._start()
         except OSError as error:
-            print(f"W&B: {reason}, and nothing can be begun ({error.strerror})")
+            print(f"W&B: {reason}, so the run is not recorded ({error.strerror})")
 
     def _relay(self) -> None:
         """Prints what the process has to say, if anything."""
