@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,6 @@ POLL_S = 2.0
 SCORE = "val/score"
 LOSS = "Fatal error while uploading data"
 """What wandb writes when it gives up."""
-NICENESS = 10
-"""Training comes first."""
 
 
 def main() -> None:
@@ -37,7 +36,6 @@ def main() -> None:
     directory, ended = Path(request["directory"]), threading.Event()
     # What W&B shows as the command.
     sys.argv = request["command"]
-    os.nice(NICENESS)
     watch = threading.Thread(target=_watch, args=(ended, request["wait_seconds"]), daemon=True)
     watch.start()
     with (directory / "wandb" / ".lock").open("w") as lock:
@@ -96,12 +94,14 @@ def _begin(request: dict[str, Any], training: int) -> wandb.Run:
             stop_fn=stop,
         ),
     )
+    told = f"W&B: {run.url}"
     if run.offline:
         why = f"{reason}, so the run" if reason else "the run"
-        where = Path(run.settings.sync_dir)
-        print(f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later", flush=True)
-    else:
-        print(f"W&B: {run.url}", flush=True)
+        where = run.settings.sync_dir
+        told = f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later"
+    # Training may have ended and read no more.
+    with suppress(BrokenPipeError):
+        print(told, flush=True)
     return run
 
 
@@ -117,12 +117,13 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
     while not last:
         last = ended.wait(POLL_S)
         rows = _rows(directory / "metrics.csv")
-        for row in rows[due:]:
+        new = rows[due:]
+        for row in new:
             run.log(row, step=due, commit=True)
             due += 1
-            scores = [before.get(SCORE, math.inf) for before in rows[:due]]
-            if row.get(SCORE) == min(scores):
-                run.summary[SCORE] = row[SCORE]
+        scores = [row[SCORE] for row in rows if math.isfinite(row.get(SCORE, math.nan))]
+        if new and scores:
+            run.summary[SCORE] = min(scores)
     results = directory / "metrics.json"
     if results.exists():
         _send_results(run, json.loads(results.read_text()), directory)

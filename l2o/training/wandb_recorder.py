@@ -26,6 +26,8 @@ from l2o import checks
 from l2o.files import replace_file
 from l2o.settings import construct
 
+POLITE = ("nice", "-n", "10")
+"""Training comes first, where processors are few."""
 OFFLINE_S = 60.0
 """For writing a record to the disk, which takes two or three."""
 LONGEST_TAG = 64
@@ -115,8 +117,8 @@ class Recorder(Callback):
             folder.mkdir(exist_ok=True)
             self._request |= _identity(settings, folder)
             self._start()
-        except OSError as error:
-            print(f"W&B: cannot be begun ({error.strerror}), so the run is not recorded")
+        except (OSError, ValueError) as error:
+            print(f"W&B: cannot be begun ({error}), so the run is not recorded")
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._relay()
@@ -144,7 +146,7 @@ class Recorder(Callback):
             self._process.stdin.close()
 
     def _start(self) -> None:
-        command = [sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
+        command = [*POLITE, sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
         with self._log.open("wb") as log:
             # In a session of its own, where a Ctrl-C in the terminal does not reach it.
             self._process = subprocess.Popen(
@@ -168,7 +170,7 @@ class Recorder(Callback):
         try:
             self._start()
         except OSError as error:
-            print(f"W&B: {reason}, and nothing can be begun ({error.strerror})")
+            print(f"W&B: {reason}, so the run is not recorded ({error.strerror})")
 
     def _relay(self) -> None:
         """Prints what the process has to say, if anything."""

@@ -27,14 +27,11 @@ SMALL = [
 ]
 """A run of two windows, and a test of five iterations."""
 
-CHOSEN = ["chosen.problem=problem", "chosen.variant=variant"]
-"""The names that Hydra gives in a script."""
-
 
 def composed(directory: Path, *overrides: str) -> DictConfig:
     """The config of a small run."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", [*SMALL, *CHOSEN, f"run_dir={directory}", *overrides])
+        return compose("train", [*SMALL, f"run_dir={directory}", *overrides])
 
 
 def _choices(group: str) -> list[str]:

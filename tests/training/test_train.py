@@ -187,16 +187,3 @@ def test_meta_training_learns(tmp_path: Path) -> None:
     with (tmp_path / "metrics.csv").open() as file:
         scores = [float(r["val/score"]) for r in csv.DictReader(file) if r["val/score"]]
     assert min(scores) < scores[0] / 100
-
-
-def test_weights_and_biases_records_offline(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    monkeypatch.delenv("WANDB_API_KEY", raising=False)
-    train(composed(tmp_path / "run", "logger=wandb", "logger.wandb.group=test"))
-    assert "W&B: no account is set up here" in capsys.readouterr().out
-    images = (tmp_path / "run/wandb").rglob("media/images/plots/*.png")
-    assert len(list(images)) == 3
-    assert list((tmp_path / "run/wandb").glob("offline-run-*/*.wandb"))
