@@ -146,7 +146,8 @@ def differing(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
     """
     names = dict.fromkeys(name for run in runs for name in run.settings)
     columns: dict[str, list[str]] = {}
-    for name in names:
+    # `seed` before `variant.seed`, which refers to it.
+    for name in sorted(names, key=lambda name: name.count(".")):
         values = [_text(name, run.settings.get(name)) for run in runs]
         if name.split(".")[0] in UNTOLD or len(set(values)) == 1 or values in columns.values():
             continue
