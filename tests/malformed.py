@@ -171,11 +171,6 @@ def a_path(value: Any) -> bool:
     return isinstance(value, str) and bool(value.strip()) and "\0" not in value
 
 
-def anything(value: Any) -> bool:
-    """Every value, since none matters."""
-    return True
-
-
 def nothing(value: Any) -> bool:
     """No value that is tried."""
     return False

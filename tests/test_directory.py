@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from l2o import UserError
-from l2o.directory import claimed, refuse_used
+from l2o.directory import claimed, in_use, refuse_used
 
 HOLD = """
 import sys, time
@@ -22,13 +22,16 @@ with claimed(Path(sys.argv[1])):
 def test_only_one_process_at_a_time_and_no_stale_locks(tmp_path: Path) -> None:
     directory = tmp_path / "run"
     command = [sys.executable, "-c", HOLD, str(directory)]
+    assert not in_use(directory)
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
         assert other.stdout.readline() == "claimed\n"
+        assert in_use(directory)
         words = rf"run: another run is writing there \(process {other.pid} on \S+\); wait for it"
         with pytest.raises(UserError, match=words), claimed(directory):
             pass
         other.kill()
+    assert not in_use(directory)
     with claimed(directory):
         pass
 

@@ -136,7 +136,8 @@ def differing(runs: Sequence[RunSummary]) -> dict[str, list[str]]:
     """
     names = dict.fromkeys(name for run in runs for name in run.settings)
     columns: dict[str, list[str]] = {}
-    for name in names:
+    # `seed` before `variant.seed`, which refers to it.
+    for name in sorted(names, key=lambda name: name.count(".")):
         values = [_text(name, run.settings.get(name)) for run in runs]
         if name.split(".")[0] in UNTOLD or len(set(values)) == 1 or values in columns.values():
             continue
@@ -158,7 +159,7 @@ def write_summary(runs: Sequence[RunSummary], directory: Path) -> None:
         numbers = [run.numbers.get(key) for key in HEADINGS]
         writer.writerow([*settings, *numbers, run.state, run.directory, run.note])
     replace_file(directory / "summary.csv", table.getvalue().encode())
-    headings, rows = _cells(runs, directory)
+    headings, rows = _cells(runs)
     lines = [headings, ["---"] * len(headings), *rows]
     text = "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in lines)
     replace_file(directory / "summary.md", text.encode())
@@ -176,14 +177,15 @@ def print_summary(runs: Sequence[RunSummary], directory: Path) -> None:
     console = Console()
     if not console.is_terminal:
         console = Console(width=PIPED_WIDTH)
-    headings, rows = _cells(runs, directory)
+    headings, rows = _cells(runs)
     table = Table(title=_title(runs), title_justify="left", box=None, padding=(0, 1))
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
     console.print(table)
-    console.print(f"summary in {directory}", soft_wrap=True, highlight=False)
+    for line in (f"runs in {_common(runs)}", f"summary in {directory}"):
+        console.print(line, soft_wrap=True, highlight=False)
 
 
 def _title(runs: Sequence[RunSummary]) -> str:
@@ -192,7 +194,12 @@ def _title(runs: Sequence[RunSummary]) -> str:
     return f"{len(runs)} runs: " + ", ".join(f"{count} {state}" for state, count in counts.items())
 
 
-def _cells(runs: Sequence[RunSummary], directory: Path) -> tuple[list[str], list[list[str]]]:
+def _common(runs: Sequence[RunSummary]) -> str:
+    """The directory that all runs lie in."""
+    return os.path.commonpath([run.directory.absolute().parent for run in runs])
+
+
+def _cells(runs: Sequence[RunSummary]) -> tuple[list[str], list[list[str]]]:
     """Headings and rows of the table to read."""
     columns = differing(runs)
     told = [key for key in HEADINGS if any(key in run.numbers for run in runs)]
@@ -200,7 +207,7 @@ def _cells(runs: Sequence[RunSummary], directory: Path) -> tuple[list[str], list
     headings = ["directory", *short, *(HEADINGS[key] for key in told), "state"]
     rows = []
     for place, run in enumerate(runs):
-        where = os.path.relpath(run.directory, directory)
+        where = os.path.relpath(run.directory, _common(runs))
         state = f"{run.state}: {run.note}" if run.note else run.state
         numbers = [_number(key, run.numbers.get(key)) for key in told]
         rows.append([where, *(v[place] for v in columns.values()), *numbers, state])

@@ -37,7 +37,8 @@ def plot_summary(labels: Sequence[str], numbers: Sequence[Mapping[str, float]], 
         return
     ordered = sorted(rows.items(), key=lambda row: median(n["val/score"] for n in row[1]))
     drawn = ordered[:ROWS]
-    figure = Figure(figsize=(13, 1.6 + 0.28 * len(drawn)), layout="constrained")
+    width = 9 + 0.065 * max(len(label) for label, _ in drawn)
+    figure = Figure(figsize=(width, 1.6 + 0.28 * len(drawn)), layout="constrained")
     axes = figure.subplots(1, len(PANELS), sharey=True)
     for axis, (key, title) in zip(axes, PANELS.items(), strict=True):
         for place, (_, runs) in enumerate(drawn):

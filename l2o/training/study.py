@@ -133,6 +133,6 @@ class GoOn(HydraCallback):
         if str(sweeper.storage).startswith(SQLITE):
             Path(sweeper.storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
         known = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(sweeper.storage)}
-        if sweeper.sampler.seed is not None:
+        if sweeper.sampler.get("seed") is not None:
             # With the seed that it began with, it would draw again what it drew then.
             sweeper.sampler.seed += known.get(sweeper.study_name, 0)

@@ -14,8 +14,8 @@ from omegaconf import DictConfig
 from l2o.directory import FAILURE
 from l2o.training.interruption import Interrupted, Interruption
 
-NONE_COMPLETED = "No trials are completed yet."
-"""What Optuna says at the end of a study whose trials all failed."""
+NONE_COMPLETED = ("Record does not exist.", "No trials are completed yet.")
+"""What Optuna says at the end of a study whose trials all failed, with and without storage."""
 
 
 class Sweep(Callback):
@@ -42,7 +42,7 @@ def concluded() -> Iterator[None]:
         print(f"interrupted by {interrupted.signal.name}", file=sys.stderr)
         sys.exit(interrupted.status)
     except ValueError as error:
-        if str(error) != NONE_COMPLETED:
+        if str(error) not in NONE_COMPLETED:
             raise
     finally:
         failed = _summarize(Sweep.directory) if Sweep.directory else 0

@@ -148,7 +148,8 @@ ALLOWED: dict[str, Allowed] = {
     "logger.wandb.offline": null_or(flag),
     "logger.wandb.wait_seconds": number(above=0),
     "pruning": lambda value: value is None,
-    **dict.fromkeys(("chosen", "chosen.problem", "chosen.variant"), anything),
+    "chosen": nothing,
+    **dict.fromkeys(("chosen.problem", "chosen.variant"), text),
 }
 """What each setting may be, by itself, in the small configs below."""
 
