@@ -76,6 +76,7 @@ class Job:
             _check_fit(optimizer, one)
         check_strategy(settings["strategy"], protocol.instances)
         check_logger(settings["logger"])
+        construct(_check_chosen, settings["chosen"], "chosen")
         every_s = checks.number("checkpoint_seconds", settings["checkpoint_seconds"], minimum=0)
         return cls(
             settings,
@@ -105,6 +106,12 @@ class Job:
         """What is run, in a few words."""
         names = (type(part).__name__ for part in (self.optimizer, self.problem))
         return f"{' on '.join(names)}, seed {self.seed}"
+
+
+def _check_chosen(problem: object, variant: object) -> None:
+    for name, value in {"problem": problem, "variant": variant}.items():
+        if not isinstance(value, str) or not value.strip():
+            raise checks.refusal(name, "a name", value)
 
 
 def _list(name: str, value: Any) -> list[Any]:
