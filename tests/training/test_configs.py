@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
@@ -58,6 +59,12 @@ def test_the_groups_are_those_of_the_readme() -> None:
         row = next(line for line in readme.splitlines() if line.startswith(f"| `{group}` |"))
         for choice in _choices(group):
             assert f"`{choice}`" in row or choice.startswith("seesaw_range"), choice
+
+
+def test_every_script_concludes_its_sweeps() -> None:
+    for path in CONFIGS.glob("*.yaml"):
+        callbacks = yaml.safe_load(path.read_text())["hydra"]["callbacks"]
+        assert callbacks == {"sweep": {"_target_": "l2o.training.sweep.Sweep"}}, path
 
 
 @pytest.mark.parametrize("problem", [name for name in _choices("problem") if name != "custom"])
