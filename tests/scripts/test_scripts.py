@@ -54,7 +54,7 @@ def _environment(directory: Path) -> dict[str, str]:
     [
         ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, quadratic_game"),
         ("train", "strategy=tpu", "strategy: expected one of auto, cpu, ddp, ddp_cpu, gpu"),
-        ("train", "sed=1", "sed: no such setting 'sed'; the config has checkpoint_seconds, curr"),
+        ("train", "sed=1", "sed: no such setting 'sed'; the config has checkpoint_seconds, chosen"),
         ("train", "problem.c=1", "problem.c: no such setting 'c'; problem has _target_, a, b"),
         ("train", "problem.a=[1,0]", "problem.a: the range [1, 0] is reversed; write [0, 1]"),
         ("train", "problem.a=[1", "problem.a=[1: expected KEY=VALUE"),
