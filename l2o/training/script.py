@@ -84,7 +84,7 @@ def _check_references(config: DictConfig) -> None:
         names = place.split(".")
         for depth in range(1, len(names)):
             group = ".".join(names[:depth])
-            value = OmegaConf.select(config, group)
+            value = OmegaConf.select(config, group, throw_on_resolution_failure=False)
             if not OmegaConf.is_dict(value):
                 raise checks.refusal(group, f"settings by name, {names[depth]} among them", value)
 
@@ -175,7 +175,9 @@ def _message(error: Exception) -> str:
         where, _, name = str(key).rpartition(".")
         names = ", ".join(sorted(str(name) for name in parent))
         return f"{key}: no such setting '{name}'; {where or 'the config'} has {names}"
-    if isinstance(cause, MissingMandatoryValue):
+    if missing := re.search(r"Missing mandatory value: (.+)", str(error)):
+        key = missing[1]
+    if missing or isinstance(cause, MissingMandatoryValue):
         return f"{key}: a value is missing; add {key}=VALUE"
     if isinstance(cause, OmegaConfBaseException) and key:
         # A run's directory is named after settings, one of which is at fault then.
