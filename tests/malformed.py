@@ -84,6 +84,8 @@ def outcome(script: str, function: Callable[[dict[str, Any]], Any], config: Any)
             return None
         except SystemExit as ended:
             status, left = ended.code, list(Path(folder).iterdir())
+        else:
+            raise AssertionError("the work is replaced by `stop`")
     assert status == 2
     assert not left, "a refused run leaves nothing"
     return errors.getvalue()

@@ -37,7 +37,7 @@ def _check_references(config: DictConfig) -> None:
         names = place.split(".")
         for depth in range(1, len(names)):
             group = ".".join(names[:depth])
-            value = OmegaConf.select(config, group)
+            value = OmegaConf.select(config, group, throw_on_resolution_failure=False)
             if not OmegaConf.is_dict(value):
                 raise checks.refusal(group, f"settings by name, {names[depth]} among them", value)
 
