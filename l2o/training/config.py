@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
@@ -18,6 +19,20 @@ from l2o.errors import UserError
 
 CONFIGS = Path(__file__).resolve().parents[2] / "conf"
 """The folder of all config files."""
+
+
+def chosen(group: str) -> str:
+    """The name of the choice in a group of settings, for `${chosen:GROUP}` in a config.
+
+    Outside a script, where Hydra knows of no choices, it is the name of the group.
+
+    Args:
+        group: Such as `problem`.
+    """
+    return HydraConfig.get().runtime.choices[group] if HydraConfig.initialized() else group
+
+
+OmegaConf.register_new_resolver("chosen", chosen, replace=True)
 
 
 def plain(config: Any) -> dict[str, Any]:

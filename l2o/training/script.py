@@ -28,20 +28,6 @@ TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
 """What PyTorch says of tensors beyond the memory or beyond 64 bits."""
 
 
-def chosen(group: str) -> str:
-    """The name of the choice in a group of settings, for `${chosen:GROUP}` in a config.
-
-    Outside a script, where Hydra knows of no choices, it is the name of the group.
-
-    Args:
-        group: Such as `problem`.
-    """
-    return HydraConfig.get().runtime.choices[group] if HydraConfig.initialized() else group
-
-
-OmegaConf.register_new_resolver("chosen", chosen, replace=True)
-
-
 def script(
     config_name: str,
 ) -> Callable[[Callable[[dict[str, Any]], float]], Callable[[], None]]:

@@ -90,13 +90,19 @@ def build_trainer(
         UserError: If the settings cannot work, or do not fit what has started the processes.
     """
     quieten()
-    environment = _environment(alone=settings["devices"] == settings["num_nodes"] == 1)
     own = {name: settings[name] for name in EXPECTED}
     try:
+        environment = _environment(alone=own["devices"] == own["num_nodes"] == 1)
+    except RuntimeError as error:
+        raise _misfit(error) from None
+    try:
         trainer = Trainer(**own, plugins=[files, environment], **options)
-        environment.validate_settings(trainer.num_devices, trainer.num_nodes)
     except Exception as error:
         raise _refusal(own, error) from None
+    try:
+        environment.validate_settings(trainer.num_devices, trainer.num_nodes)
+    except ValueError as error:
+        raise _misfit(error) from None
     if instances % trainer.world_size:
         raise UserError(
             f"protocol.instances: expected a multiple of the {trainer.world_size} processes "
@@ -135,6 +141,12 @@ def quieten() -> None:
     warnings.filterwarnings("ignore", message=".*does not have many workers")
     warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
     warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
+
+
+def _misfit(error: Exception) -> UserError:
+    """Says that the settings are not those of what has started the processes."""
+    reason = str(error).strip().split("\n")[0]
+    return UserError(f"strategy: does not fit what has started the processes: {reason}")
 
 
 def _refusal(settings: Mapping[str, Any], error: Exception) -> UserError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ class Pruning:
         Raises:
             UserError: If a value is not allowed.
         """
-        return None if settings is None else construct(cls, settings, "pruning")
+        if settings is None:
+            return None
+        if not isinstance(settings, Mapping):
+            raise checks.refusal("pruning", "settings by name or null", settings)
+        return construct(cls, settings, "pruning")
 
 
 class Pruner(Callback):

@@ -127,7 +127,9 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
     results = directory / "metrics.json"
     if results.exists():
         _send_results(run, json.loads(results.read_text()), directory)
-    run.finish(exit_code=0 if results.exists() else 1)
+    # A trial of a study that was ended early has not failed.
+    ended_well = results.exists() or (directory / "pruned.json").exists()
+    run.finish(exit_code=0 if ended_well else 1)
 
 
 def _refuse_loss(log: Path) -> None:

@@ -66,8 +66,8 @@ def _check_wandb(
     if isinstance(project, str) and (len(project) > LONGEST or set(project) & set(FORBIDDEN)):
         expected = f"a name of at most {LONGEST} letters without {' '.join(FORBIDDEN)}"
         raise checks.refusal("project", expected, project)
-    if offline is not None:
-        checks.flag("offline", offline)
+    if offline is not None and not isinstance(offline, bool):
+        raise checks.refusal("offline", "true, false or null", offline)
     checks.positive("wait_seconds", wait_seconds)
 
 

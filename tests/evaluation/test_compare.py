@@ -235,7 +235,7 @@ def test_a_problem_without_solutions_is_measured_by_gradient_norms(tmp_path: Pat
         ("checkpoints=some.ckpt", r"checkpoints: expected a list, as in checkpoints=\[some"),
         ("checkpoints=[none.ckpt]", r"none\.ckpt: no such file"),
         ("+methods.ogda.step_size=-1", r"methods\.ogda\.step_size: expected a number above 0"),
-        ("+methods.ogda.step=1", r"methods\.ogda: OGDA: got an unexpected keyword argument 'step'"),
+        ("+methods.ogda.step=1", r"methods\.ogda\.step: no such setting, got 1; .* has step_size$"),
         ("methods.kbeam_5.beams=0", r"methods\.kbeam_5\.beams: expected a whole number"),
         ("methods.ogda._target_=l2o.problems.Saddle", "expected a HandDesigned, but"),
         ("safeguard=halpern", "safeguard: expected a checkpoint to guard, as in checkpoints="),

@@ -53,7 +53,7 @@ def test_a_safeguard_wraps_the_optimizer(
         ("safeguard.step_size=0", r"^safeguard\.step_size: expected a number above 0, got 0$"),
         ("safeguard.slack=-1", r"^safeguard\.slack: expected a finite number of at least 0"),
         ("safeguard.trust=inf", r"^safeguard\.trust: expected a finite number"),
-        ("+safeguard.c=1", r"^safeguard: HalpernSafeguard: got an unexpected .* 'c'; its settings"),
+        ("+safeguard.c=1", r"^safeguard\.c: no such setting, got 1; safeguard has .*slack, trust$"),
         ("safeguard._target_=l2o.problems.Saddle", r"^safeguard\._target_: expected an? Optimizer"),
     ],
 )

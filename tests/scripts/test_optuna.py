@@ -82,8 +82,11 @@ def test_a_study_in_which_all_fail_ends_with_one_line(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("pruning", "words"),
     [
-        ("3", r"pruning: expected null or study, storage, startup_trials, warmup_epochs, got 3"),
-        ("{study: a}", r"pruning: expected null or study, storage, .* got {'study': 'a'}"),
+        ("3", r"pruning: expected settings by name or null, got 3"),
+        (
+            "{study: a}",
+            r"pruning\.storage: a value is missing; pruning has study, storage, startup",
+        ),
         (
             "{study: a, storage: 'sqlite://', startup_trials: -1, warmup_epochs: 0}",
             r"pruning\.startup_trials: expected a whole number of at least 0, got -1",

@@ -82,7 +82,7 @@ def test_evaluation_elsewhere(tmp_path: Path) -> None:
     assert wide["test/distance_mean"] != narrow["test/distance_mean"]
     game = {"_target_": "l2o.problems.MatrixGame", "m": 3, "n": 2, "a": None}
     evaluate(_evaluation(tmp_path / "c", checkpoint, problem=game))
-    with pytest.raises(l2o.UserError, match="unexpected keyword argument 'm'"):
+    with pytest.raises(l2o.UserError, match=r"problem\.m: no such setting, got 3"):
         evaluate(_evaluation(tmp_path / "d", checkpoint, problem={"m": 3}))
     with pytest.raises(l2o.UserError, match="either checkpoint=PATH or both"):
         evaluate(_evaluation(tmp_path / "d", None))
