@@ -26,7 +26,7 @@ from l2o.training.job import Job
 from l2o.training.strategy import quieten
 from l2o.training.train import train
 
-EPOCHS, ROUNDS = 10, 7
+EPOCHS, ROUNDS, PAIRS = 10, 7, 3
 SHARED = (128, 2048)
 """Instances that are shared out between two processes."""
 
@@ -111,7 +111,7 @@ def checkpoint_times() -> tuple[float, float, int]:
 def process_times(instances: int, steps: int) -> tuple[float, float]:
     """Milliseconds of a training step in one process and in two, of one thread each."""
     times: dict[str, list[float]] = {"cpu": [], "ddp_cpu": []}
-    for _ in range(ROUNDS):
+    for _ in range(PAIRS):
         for strategy, found in times.items():
             found.append(1e3 * fit_apart(strategy, instances) / steps)
     return statistics.median(times["cpu"]), statistics.median(times["ddp_cpu"])
