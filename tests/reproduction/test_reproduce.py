@@ -107,7 +107,7 @@ def test_some_targets_tell_what_is_finished(tmp_path: Path) -> None:
     text = (tmp_path / "results.md").read_text()
     assert "| `rotated_saddle`, curriculum `none` | 50.0 | 100.0 | 0.0 |" in text
     assert "`seesaw_range1`, curriculum" not in text
-    assert "1 of 10 runs are finished." in text
+    assert "1 of 12 runs are finished." in text
     assert "## paper_protocol" not in text
 
 
