@@ -20,7 +20,7 @@ from unittest import mock
 from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
-from l2o.training.config import CONFIGS
+from l2o.cli.config import CONFIGS, plain
 from l2o.training.data import InstanceData
 from l2o.training.job import Job
 from l2o.training.strategy import quieten
@@ -38,7 +38,9 @@ def main() -> None:
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
         tempfile.TemporaryDirectory() as d,
     ):
-        job = Job.from_config(compose("train", [f"run_dir={d}", f"protocol.epochs={EPOCHS}"]))
+        job = Job.from_config(
+            plain(compose("train", [f"run_dir={d}", f"protocol.epochs={EPOCHS}"]))
+        )
         runs = {"plain": lambda: fit_plainly(job), "lightning": lambda: fit(job, Path(d))}
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):

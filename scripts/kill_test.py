@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from l2o.errors import UserError
-from l2o.files import read_tensors
+from l2o.io.errors import UserError
+from l2o.io.files import read_tensors
 
 KILLS, SEED = 20, 0
 LATEST = 0.6

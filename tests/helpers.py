@@ -7,6 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.optimizers import TwinL2O
 from l2o.problems import (
     Instances,
@@ -19,7 +20,6 @@ from l2o.problems import (
     Seesaw,
 )
 from l2o.problems.base import Theta
-from l2o.seeding import generator
 
 PROBLEMS: dict[str, Problem] = {
     "saddle": Saddle(m=2, n=3),

@@ -15,8 +15,8 @@ from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from l2o.training.config import CONFIGS, check_complete, plain
-from l2o.training.script import one_line_errors
+from l2o.cli.config import CONFIGS, check_complete, plain
+from l2o.cli.script import one_line_errors
 
 MANY, TOO_MANY, HUGE = 10**12, 10**13, 10**400
 """The largest whole number allowed, beyond any memory; more; and more than any float."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.scripts.test_scripts import ROOT, run
+from tests.cli.test_scripts import ROOT, run
 from tests.training.test_configs import SMALL
 
 README = (ROOT / "README.md").read_text()

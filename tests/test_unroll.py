@@ -8,9 +8,9 @@ from torch import Tensor
 
 from l2o import Detach, Instances, Iterate, Trajectory, unroll
 from l2o.divergence import bound_gradients
+from l2o.io.seeds import generator
 from l2o.optimizers import TwinL2O
 from l2o.problems import Seesaw
-from l2o.seeding import generator
 from l2o.training.rewards import ObjectiveReward
 from l2o.unroll import detached
 from tests.helpers import double_batch, small_twin

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.errors import UserError
+from l2o.io.errors import UserError
 from l2o.optimizers import Optimizer, map_state
 from l2o.optimizers.hand_designed import Grid, HandDesigned
 from l2o.problems import Instances, Iterate

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from l2o.divergence import diverged
-from l2o.evaluation.evaluate import distances
+from l2o.evaluation.measure import distances
 from l2o.evaluation.metrics import ACCURACY, TAIL
 from l2o.optimizers import map_state
 from l2o.optimizers.hand_designed import Grid, HandDesigned

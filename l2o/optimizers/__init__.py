@@ -1,19 +1,66 @@
 """Optimizers: update rules with one interface, `init` a state and `step` an iterate."""
 
 from l2o.optimizers.base import LearnedOptimizer, Optimizer, OracleCalls, map_state, tensors
-from l2o.optimizers.safeguard import HalpernSafeguard, SafeguardState
-from l2o.optimizers.structured import StructuredTwin
-from l2o.optimizers.twin import TwinL2O, TwinState
+from l2o.optimizers.hand_designed import (
+    AGRAAL,
+    CGD,
+    EAGC,
+    EAGV,
+    FEG,
+    GDA,
+    GMRES,
+    LEAD,
+    OGDA,
+    SGA,
+    AdaptiveExtragradient,
+    AdaptiveOGDA,
+    AlternatingGDA,
+    AlternatingLEAD,
+    Anderson,
+    Consensus,
+    Extragradient,
+    FollowTheRidge,
+    GDAnchoring,
+    Grid,
+    Halpern,
+    HandDesigned,
+    KBeam,
+    NegativeMomentum,
+)
+from l2o.optimizers.learned import StructuredTwin, TwinL2O
+from l2o.optimizers.safeguard import HalpernSafeguard
 
 __all__ = [
+    "AGRAAL",
+    "CGD",
+    "EAGC",
+    "EAGV",
+    "FEG",
+    "GDA",
+    "GMRES",
+    "LEAD",
+    "OGDA",
+    "SGA",
+    "AdaptiveExtragradient",
+    "AdaptiveOGDA",
+    "AlternatingGDA",
+    "AlternatingLEAD",
+    "Anderson",
+    "Consensus",
+    "Extragradient",
+    "FollowTheRidge",
+    "GDAnchoring",
+    "Grid",
+    "Halpern",
     "HalpernSafeguard",
+    "HandDesigned",
+    "KBeam",
     "LearnedOptimizer",
+    "NegativeMomentum",
     "Optimizer",
     "OracleCalls",
-    "SafeguardState",
     "StructuredTwin",
     "TwinL2O",
-    "TwinState",
     "map_state",
     "tensors",
 ]

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
 from l2o.optimizers.base import Optimizer, OracleCalls, map_state, tensors
 from l2o.optimizers.hand_designed.game import Game, join, norm
 from l2o.problems import Instances, Iterate

@@ -12,8 +12,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.problems.resolvent import solve_resolvent
 
 Theta = dict[str, Tensor]

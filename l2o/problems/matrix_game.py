@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from l2o import checks
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.problems.base import Problem, Theta, product, uniform
 
 

@@ -10,10 +10,10 @@ from copy import copy
 import torch
 from torch import Tensor
 
-from l2o import checks
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
+from l2o.io.seeds import generator
 from l2o.problems.base import Instances
-from l2o.seeding import generator
 
 
 class NoisyInstances(Instances):

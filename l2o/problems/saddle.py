@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
 from l2o.problems.base import Problem, Theta
 
 

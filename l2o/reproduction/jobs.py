@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2o import checks
+from l2o.io import checks
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project: where the scripts are."""

@@ -8,8 +8,8 @@ from typing import Any
 
 from rich.console import Console
 
-from l2o import checks
-from l2o.evaluation.progress import ProgressLine
+from l2o.io import checks
+from l2o.reporting.progress import ProgressLine
 from l2o.reproduction.jobs import Job, jobs_of, run_all
 from l2o.reproduction.report import write_report
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from l2o.evaluation.plots import save, tidy
+from l2o.reporting.plots import save, tidy
 from l2o.reproduction.jobs import Job
 
 RANGES = (

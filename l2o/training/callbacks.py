@@ -8,8 +8,8 @@ from typing import Any
 from pytorch_lightning import Callback, LightningModule, Trainer
 from pytorch_lightning.callbacks import ProgressBar
 
-from l2o.errors import UserError
-from l2o.evaluation.progress import ProgressLine
+from l2o.io.errors import UserError
+from l2o.reporting.progress import ProgressLine
 
 SCORE = "val/score"
 """What the best epoch is picked by."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
 from l2o.problems import Instances
 from l2o.training.rewards import Reward, WindowReward
 from l2o.unroll import Trajectory

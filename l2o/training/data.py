@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import torch
 from pytorch_lightning import LightningDataModule
 
+from l2o.io.seeds import generator
 from l2o.problems import Instances, Iterate, Problem
-from l2o.seeding import generator
 from l2o.training.protocol import Protocol
 
 

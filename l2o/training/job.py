@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2o import checks
-from l2o.errors import UserError
 from l2o.evaluation import EvaluationSettings, size_of_test
+from l2o.io import checks
+from l2o.io.errors import UserError
+from l2o.io.seeds import generator
+from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
-from l2o.seeding import generator
-from l2o.settings import build, construct
-from l2o.training.config import plain
 from l2o.training.curriculum import Curriculum
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
@@ -49,13 +48,13 @@ class Job:
         """The job that a config describes.
 
         Args:
-            config: A composed config of `conf/train.yaml`.
+            config: A composed config of `conf/train.yaml`, as plain data.
             trusted: Whether classes outside `l2o` may be built.
 
         Raises:
             UserError: If any part of it cannot work.
         """
-        settings = plain(config)
+        settings = dict(config)
         checks.flag("trust_classes", settings["trust_classes"])
         own_only = not trusted
         seed = checks.count("seed", settings["seed"], minimum=0)

@@ -10,14 +10,14 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from l2o.checkpoint import FORMAT
 from l2o.divergence import diverged
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
-from l2o.evaluation.report import versions
+from l2o.io.checkpoints import FORMAT
+from l2o.io.seeds import generator
 from l2o.optimizers import LearnedOptimizer, map_state, tensors
 from l2o.problems import Iterate
-from l2o.seeding import generator
+from l2o.reporting.report import versions
 from l2o.training.curriculum import Curriculum, best
 from l2o.training.data import ValidationSet, Window
 from l2o.training.protocol import Protocol

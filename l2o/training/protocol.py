@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from l2o import checks
-from l2o.errors import UserError
 from l2o.evaluation.metrics import SCORES
-from l2o.optimizers.twin import Tricks
-from l2o.settings import construct
+from l2o.io import checks
+from l2o.io.errors import UserError
+from l2o.io.settings import construct
+from l2o.optimizers.learned.twin import Tricks
 from l2o.unroll import Detach
 
 LONGEST_OFFERED = 1000

@@ -11,12 +11,12 @@ from typing import Any
 import yaml
 from hydra.core.hydra_config import HydraConfig
 
-from l2o import checks
-from l2o.checkpoint import check_fit, read_checkpoint, weights_of
-from l2o.errors import UserError
-from l2o.evaluation.report import versions
+from l2o.io import checks
+from l2o.io.checkpoints import check_fit, read_checkpoint, weights_of
+from l2o.io.errors import UserError
+from l2o.io.settings import TARGET, build, flat
 from l2o.optimizers import LearnedOptimizer
-from l2o.settings import TARGET, build, flat
+from l2o.reporting.report import versions
 from l2o.training.checkpoints import LAST, PREVIOUS
 
 AUTO = "auto"

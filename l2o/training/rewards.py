@@ -12,9 +12,9 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
 from l2o.divergence import cut_off, diverged
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.problems import Instances, Iterate
 from l2o.unroll import Detach, Trajectory
 

@@ -17,8 +17,8 @@ from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvir
 from pytorch_lightning import Trainer
 from pytorch_lightning.utilities import rank_zero_only
 
-from l2o import checks
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 """Of Lightning's, those that make sense here: iterates in half precision know three digits."""

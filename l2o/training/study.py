@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
-from hydra.experimental.callback import Callback as HydraCallback
-from omegaconf import DictConfig
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from l2o import checks
-from l2o.directory import PRUNED
-from l2o.errors import UserError
-from l2o.files import replace_file
-from l2o.settings import construct
+from l2o.io import checks
+from l2o.io.directory import PRUNED
+from l2o.io.errors import UserError
+from l2o.io.files import replace_file
+from l2o.io.settings import construct
 from l2o.training.callbacks import SCORE, History
-
-SQLITE = "sqlite:///"
 
 
 @dataclass(frozen=True)
@@ -125,19 +120,3 @@ class Pruner(Callback):
             if trial.state.name == "RUNNING" and values and values <= overrides:
                 return int(trial._trial_id)
         return None
-
-
-class GoOn(HydraCallback):
-    """Lets an Optuna sweep with storage begin, or go on with what is there."""
-
-    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        import optuna
-
-        optuna.logging.set_verbosity(logging.WARNING)
-        sweeper = config.hydra.sweeper
-        if str(sweeper.storage).startswith(SQLITE):
-            Path(sweeper.storage.removeprefix(SQLITE)).parent.mkdir(parents=True, exist_ok=True)
-        known = {s.study_name: s.n_trials for s in optuna.get_all_study_summaries(sweeper.storage)}
-        if sweeper.sampler.get("seed") is not None:
-            # With the seed that it began with, it would draw again what it drew then.
-            sweeper.sampler.seed += known.get(sweeper.study_name, 0)

@@ -12,18 +12,18 @@ import torch
 from pytorch_lightning import Trainer
 from pytorch_lightning.callbacks import Callback, Timer
 
-from l2o.checkpoint import load
-from l2o.directory import PRUNED, claimed, refuse_used
-from l2o.errors import UserError
-from l2o.evaluation.plots import plot_training
-from l2o.evaluation.report import (
+from l2o.io.directory import PRUNED, claimed, refuse_used
+from l2o.io.errors import UserError
+from l2o.optimizers.learned.loading import load
+from l2o.reporting.plots import plot_training
+from l2o.reporting.report import (
     print_table,
     read_metrics,
     write_config,
     write_metrics,
     write_versions,
 )
-from l2o.evaluation.run import run_test
+from l2o.reporting.test import run_test
 from l2o.training.callbacks import (
     DivergenceLimit,
     EpochProgress,
@@ -31,7 +31,6 @@ from l2o.training.callbacks import (
     TooManyDiverged,
 )
 from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
-from l2o.training.config import plain
 from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.job import Job
@@ -52,7 +51,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
     With `resume`, goes on with a run that was stopped, as if it had not been.
 
     Args:
-        config: A composed config of `conf/train.yaml`.
+        config: A composed config of `conf/train.yaml`, as plain data.
 
     Returns:
         The metrics, as in `metrics.json`: `val/score` of the best epoch, `test/…`, `time/…`.
@@ -62,7 +61,7 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
             diverge; or if the disk is full or the directory gone.
         SystemExit: If a signal asked the run to end, once it is saved.
     """
-    run = Run.of(plain(config))
+    run = Run.of(dict(config))
     checkpoint = _checkpoint_of(run)
     job = Job.from_config(run.settings, trusted=run.trusted)
     interruption = Interruption()

@@ -22,9 +22,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from l2o import checks
-from l2o.files import replace_file
-from l2o.settings import construct
+from l2o.io import checks
+from l2o.io.files import replace_file
+from l2o.io.settings import construct
 
 POLITE = ("nice", "-n", "10")
 """Training comes first, where processors are few."""

@@ -10,9 +10,9 @@ from torch import Tensor
 from l2o import Instances, Iterate
 from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set, summarize
 from l2o.evaluation.metrics import SCORES, accurate, steady
+from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer, OracleCalls
 from l2o.problems import Saddle
-from l2o.seeding import generator
 from tests.helpers import Cubic
 
 

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from l2o import UserError
+from l2o.cli.compare import compare
 from l2o.evaluation import EvaluationSettings, measure, sample_set
-from l2o.evaluation.compare import compare
 from l2o.evaluation.metrics import TAIL
 from l2o.evaluation.tuning import score_points
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import GDA, GMRES, LEAD
 from l2o.problems import Iterate, MatrixGame, NoisyInstances, Saddle, Seesaw
-from l2o.seeding import generator
-from tests.evaluation.test_compare import composed
+from tests.cli.test_compare import composed
 from tests.helpers import Cubic
 
 ITERATIONS = 120

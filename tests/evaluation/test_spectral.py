@@ -7,6 +7,7 @@ import torch
 
 from l2o import UserError
 from l2o.evaluation.spectral import best_rates, spectral_radii, update_matrices
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import (
     AGRAAL,
     CGD,
@@ -24,7 +25,6 @@ from l2o.optimizers.hand_designed import (
     NegativeMomentum,
 )
 from l2o.problems import Instances, QuadraticGame
-from l2o.seeding import generator
 from l2o.unroll import unroll
 
 LINEAR: list[HandDesigned] = [

@@ -12,10 +12,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.optimizers import HalpernSafeguard, Optimizer, safeguard
 from l2o.problems import Instances, Problem
 from l2o.problems.base import Theta, product
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.helpers import jacobian, monotone_batches, run
 from tests.optimizers.proposals import NOTHING, Proposes
 

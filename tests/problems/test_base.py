@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 from l2o import UserError
+from l2o.io.seeds import generator
 from l2o.problems import MatrixGame, Problem, Saddle, Seesaw
 from l2o.problems.base import Theta
-from l2o.seeding import generator
 from tests.helpers import PROBLEMS, Cubic, double_batch
 
 

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.problems import MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw
 from l2o.problems.matrix_game import singular_vectors
-from l2o.seeding import generator
 from tests.helpers import PROBLEMS, double_batch
 
 problems = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)

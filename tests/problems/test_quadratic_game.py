@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from l2o import UserError
+from l2o.io.seeds import generator
 from l2o.problems import QuadraticGame
-from l2o.seeding import generator
 
 
 def test_spectra_are_those_that_were_asked_for() -> None:

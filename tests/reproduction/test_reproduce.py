@@ -8,10 +8,10 @@ import pytest
 from hydra import compose, initialize_config_dir
 
 from l2o import UserError
+from l2o.cli.config import CONFIGS, plain
 from l2o.reproduction.jobs import Job, jobs_of
 from l2o.reproduction.report import SECTIONS, write_report
 from l2o.reproduction.reproduce import reproduce
-from l2o.training.config import CONFIGS, plain
 from l2o.training.train import Job as TrainingJob
 from tests.training.test_configs import SMALL
 

@@ -6,10 +6,9 @@ from typing import Any
 import pytest
 import yaml
 from hydra import compose, initialize_config_dir
-from omegaconf import DictConfig
 
 from l2o import UserError
-from l2o.training.config import CONFIGS
+from l2o.cli.config import CONFIGS, plain
 from l2o.training.job import Job
 from l2o.training.train import train
 
@@ -29,10 +28,10 @@ SMALL = [
 """A run of two windows, and a test of five iterations."""
 
 
-def composed(directory: Path, *overrides: str) -> DictConfig:
-    """The config of a small run."""
+def composed(directory: Path, *overrides: str) -> dict[str, Any]:
+    """The config of a small run, as a script hands it on."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return compose("train", [*SMALL, f"run_dir={directory}", *overrides])
+        return plain(compose("train", [*SMALL, f"run_dir={directory}", *overrides]))
 
 
 def _choices(group: str) -> list[str]:
@@ -67,7 +66,7 @@ def test_every_script_concludes_its_sweeps() -> None:
     assert len(configs) >= 8
     for path in configs:
         callbacks = yaml.safe_load(path.read_text())["hydra"]["callbacks"]
-        assert callbacks == {"sweep": {"_target_": "l2o.training.sweep.Sweep"}}, path
+        assert callbacks == {"sweep": {"_target_": "l2o.cli.sweep.Sweep"}}, path
 
 
 @pytest.mark.parametrize("problem", [name for name in _choices("problem") if name != "custom"])

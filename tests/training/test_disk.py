@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from l2o import UserError
-from l2o.directory import claimed
+from l2o.io.directory import claimed
 from l2o.training import checkpoints
 from l2o.training.checkpoints import Checkpoints
 from l2o.training.train import train

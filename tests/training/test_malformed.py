@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig
 
+from l2o.cli.config import CONFIGS, plain
+from l2o.cli.script import one_line_errors
 from l2o.evaluation.metrics import SCORES
 from l2o.training import train as training
-from l2o.training.config import CONFIGS, plain
-from l2o.training.script import one_line_errors
 from l2o.training.train import train
 from tests.malformed import (
     Allowed,

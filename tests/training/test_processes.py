@@ -14,7 +14,7 @@ from l2o.optimizers import tensors
 from l2o.training.data import InstanceData
 from l2o.training.job import Job
 from l2o.training.train import train
-from tests.scripts.test_scripts import run, started, wait_for_rows
+from tests.cli.test_scripts import run, started, wait_for_rows
 from tests.training.stopping import GROWING
 from tests.training.test_configs import SMALL, composed
 

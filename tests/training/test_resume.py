@@ -13,7 +13,7 @@ import torch
 import yaml
 
 from l2o import UserError
-from l2o.evaluation import run
+from l2o.cli import evaluate as run
 from l2o.training import checkpoints
 from l2o.training import train as training
 from l2o.training.train import train

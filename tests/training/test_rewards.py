@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from l2o import Detach, Iterate, Trajectory, UserError, unroll
+from l2o.io.seeds import generator
 from l2o.problems import Instances, MatrixGame, RotatedSaddle, Seesaw
-from l2o.seeding import generator
 from l2o.training.rewards import (
     LogGradientNorm,
     NikaidoIsoda,

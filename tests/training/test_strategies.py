@@ -55,7 +55,7 @@ def test_gpu_strategies_are_refused_without_a_gpu(
         train(composed(tmp_path / "run", f"strategy={strategy}", *how))
     assert not (tmp_path / "run").exists(), "refused before anything was written"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    check_strategy(composed(tmp_path, f"strategy={strategy}", *how).strategy, instances=4)
+    check_strategy(composed(tmp_path, f"strategy={strategy}", *how)["strategy"], instances=4)
 
 
 @pytest.mark.parametrize("override", ["accelerator=abacus", "devices=0", "strategy=none"])
@@ -71,7 +71,7 @@ def test_what_lightning_refuses_gets_one_line(tmp_path: Path, override: str) -> 
 def test_every_strategy_has_the_same_settings(tmp_path: Path) -> None:
     names = {"accelerator", "devices", "num_nodes", "strategy", "precision", "compile"}
     for strategy in _choices("strategy"):
-        assert set(composed(tmp_path, f"strategy={strategy}").strategy) == names
+        assert set(composed(tmp_path, f"strategy={strategy}")["strategy"]) == names
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_what_cannot_work_is_refused(
 
 def place(directory: Path, *overrides: str) -> tuple[int, int]:
     """Which process of how many this one is."""
-    settings: Any = composed(directory, *overrides).strategy
+    settings: Any = composed(directory, *overrides)["strategy"]
     trainer = build_trainer(settings, 8, SafeFiles(), logger=False)
     assert rank_zero_only.rank == trainer.global_rank  # type: ignore[attr-defined]
     return trainer.global_rank, trainer.world_size

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 import l2o
-from l2o.evaluation.run import evaluate
+from l2o.cli.evaluate import evaluate
 from l2o.training.data import InstanceData
 from l2o.training.job import Job
 from l2o.training.module import MetaTraining

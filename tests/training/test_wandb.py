@@ -16,10 +16,10 @@ from hydra import compose, initialize_config_dir
 from wandb.wandb_agent import Agent
 
 from l2o import UserError
+from l2o.cli.script import CONFIGS
 from l2o.training.job import Job
-from l2o.training.script import CONFIGS
 from l2o.training.train import train
-from tests.scripts.test_scripts import ROOT, run, started, wait_for_rows
+from tests.cli.test_scripts import ROOT, run, started, wait_for_rows
 from tests.training.stopping import RECIPE, results, stopped
 from tests.training.test_configs import SMALL, composed
 from tests.training.wandb_records import Record, Server, offline_records, serving

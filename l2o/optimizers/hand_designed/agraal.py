@@ -8,7 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import HandDesigned
 from l2o.optimizers.hand_designed.game import Game, norm

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
 from l2o.optimizers.base import Optimizer, OracleCalls
 from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Hyperparameter, zeros
 from l2o.optimizers.hand_designed.extragradient import AdaptiveExtragradient

@@ -14,8 +14,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
-from l2o.errors import UserError
+from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.optimizers.base import Optimizer, OracleCalls, State
 from l2o.optimizers.hand_designed.game import Game, join
 from l2o.problems import Instances, Iterate

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from l2o.errors import UserError
+from l2o.io.errors import UserError
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless, NoState
 from l2o.optimizers.hand_designed.game import Game

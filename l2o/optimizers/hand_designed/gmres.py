@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.errors import UserError
+from l2o.io.errors import UserError
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import HandDesigned, zeros
 from l2o.optimizers.hand_designed.game import Game, norm

@@ -8,12 +8,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o import checks
+from l2o.io import checks
+from l2o.io.seeds import generator
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter, zeros
 from l2o.optimizers.hand_designed.game import Game, join
 from l2o.problems import Instances, Iterate
-from l2o.seeding import generator
 
 
 class Beams(NamedTuple):

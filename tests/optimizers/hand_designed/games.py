@@ -8,9 +8,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.problems import Instances, MatrixGame, Problem, Seesaw
 from l2o.problems.base import Theta, product
-from l2o.seeding import generator
 
 
 class Monotone(Problem):

@@ -13,9 +13,9 @@ from torch import Tensor
 
 from l2o import Iterate, unroll
 from l2o.evaluation.spectral import spectral_radii, update_matrices
+from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer
 from l2o.problems import Instances, QuadraticGame
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import Dense, Monotone
 
 

@@ -5,8 +5,8 @@ import math
 import pytest
 import torch
 
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import SGA, Consensus, Extragradient
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import (
     bilinear,
     random_matrix_games,

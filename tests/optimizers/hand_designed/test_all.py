@@ -10,10 +10,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.optimizers import hand_designed, map_state
 from l2o.optimizers.hand_designed import HandDesigned
 from l2o.problems import Instances, MatrixGame
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import Monotone, Smooth, random_matrix_games
 from tests.optimizers.hand_designed.helpers import distance, run, split
 from tests.optimizers.hand_designed.methods import METHODS

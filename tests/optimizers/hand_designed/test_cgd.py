@@ -5,10 +5,10 @@ import math
 import pytest
 import torch
 
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import CGD
 from l2o.optimizers.hand_designed.cgd import conjugate_gradients
 from l2o.problems.base import product
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import bilinear, random_matrix_games, smooth_game
 from tests.optimizers.hand_designed.helpers import jacobian, path, rate, run
 

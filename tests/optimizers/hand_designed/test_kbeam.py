@@ -5,9 +5,9 @@ import math
 import pytest
 import torch
 
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import AlternatingGDA, KBeam
 from l2o.problems import Instances, Seesaw
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import smooth_game
 from tests.optimizers.hand_designed.helpers import path, run, split
 

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import LEAD, OGDA, AlternatingLEAD, NegativeMomentum
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import (
     Monotone,
     bilinear,

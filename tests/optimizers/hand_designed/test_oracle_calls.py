@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
 from l2o.problems import Instances, Problem
 from l2o.problems.base import Theta
-from l2o.seeding import generator
 from tests.optimizers.hand_designed.games import Monotone
 from tests.optimizers.hand_designed.helpers import run, split
 from tests.optimizers.hand_designed.methods import METHODS

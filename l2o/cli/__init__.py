@@ -1,0 +1,1 @@
+"""The command line: Hydra, one-line errors, sweeps, summaries."""

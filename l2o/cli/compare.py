@@ -1,0 +1,177 @@
+"""Comparison: hand-designed methods, tuned, and learned optimizers on the same test set."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from l2o.cli.evaluate import safeguarded
+from l2o.evaluation.comparison import Result, comparison_metrics
+from l2o.evaluation.measure import EvaluationSettings, measure, sample_set, size_of_test
+from l2o.evaluation.tuning import Tuning, tune
+from l2o.io import checks
+from l2o.io.directory import claimed, refuse_used
+from l2o.io.errors import UserError
+from l2o.io.pretrained import pretrained
+from l2o.io.seeds import generator
+from l2o.io.settings import build
+from l2o.optimizers import Optimizer
+from l2o.optimizers.hand_designed import HandDesigned
+from l2o.optimizers.learned.loading import load_checkpoint
+from l2o.problems import Instances, Iterate, NoisyInstances, Problem
+from l2o.reporting.comparison import (
+    print_comparison,
+    write_comparison,
+    write_tuning,
+)
+from l2o.reporting.progress import ProgressLine
+from l2o.reporting.report import write_config, write_metrics, write_versions
+
+DTYPE = torch.double
+"""For all alike: in single precision the good methods would all end at its rounding."""
+
+TestSet = tuple[Instances, Iterate]
+
+
+def compare(config: Mapping[str, Any]) -> dict[str, float]:
+    """Tunes, tests and compares optimizers, and writes results into `run_dir`.
+
+    Args:
+        config: A composed config of `conf/compare.yaml`, as plain data.
+
+    Returns:
+        The metrics, as in `metrics.json`: `<optimizer>/…`.
+
+    Raises:
+        UserError: If the config cannot work; raised before any long work.
+    """
+    seed = checks.count("seed", config["seed"], minimum=0)
+    noise = checks.number("noise", config["noise"], minimum=0)
+    problem = build(config["problem"], Problem, "problem")
+    problem.check()
+    directory = checks.path("run_dir", config["run_dir"])
+    methods = checks.mapping("methods", config["methods"])
+    only = list(methods) if config["only"] is None else checks.names("only", config["only"])
+    trusted = checks.flag("trust_classes", config["trust_classes"])
+    learned = _learned(checks.names("checkpoints", config["checkpoints"]), trusted)
+    guarded = safeguarded(learned, config["safeguard"])
+    optimizers = {**hand_designed(methods, only), **learned, **guarded}
+    if not optimizers:
+        raise UserError("only: expected at least one method or checkpoint, got none")
+    sizes = {name: _size(name, config, problem) for name in ("evaluation", "validation")}
+    validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
+    test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
+    iterations = sizes["evaluation"].iterations
+    # Judged without noise, under which no matrix is singular.
+    optimizers, refused = _applicable(optimizers, test)
+    if not optimizers:
+        raise UserError("; ".join(refused.values()))
+    if noise:
+        validation = NoisyInstances(validation[0], noise, seed, "validation"), validation[1]
+        test = NoisyInstances(test[0], noise, seed, "test"), test[1]
+
+    title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
+    with claimed(directory):
+        refuse_used(directory)
+        write_config(config, directory)
+        write_versions(directory)
+        results: list[Result] = []
+        with ProgressLine("comparing", len(optimizers), "optimizers") as line:
+            for name, optimizer in optimizers.items():
+                line.note(name)
+                result = _result(name, optimizer, validation, test, iterations, seed, line)
+                if result.tuning:
+                    write_tuning(name, result.tuning, directory)
+                results.append(result)
+                line.advance()
+        metrics = comparison_metrics(results)
+        write_comparison(results, refused, directory, title)
+        write_metrics(metrics, directory)
+    print_comparison(results, refused, directory, title)
+    return metrics
+
+
+def _result(
+    name: str,
+    optimizer: Optimizer[Any],
+    validation: TestSet,
+    test: TestSet,
+    iterations: int,
+    seed: int,
+    line: ProgressLine,
+) -> Result:
+    """Tunes an optimizer if it can be tuned, and measures it on the test set."""
+    tuning: Tuning | None = None
+    began = time.perf_counter()
+    if isinstance(optimizer, HandDesigned) and optimizer.grids:
+        tuning = tune(
+            optimizer,
+            *validation,
+            iterations,
+            on_points=lambda points: line.note(f"{name}: tuning, {points} points"),
+        )
+        optimizer = tuning.method
+    tuned = time.perf_counter()
+    line.note(f"{name}: testing")
+    states = generator(seed, "test", "states")
+    measured = measure(optimizer, *test, iterations, generator=states)
+    ended = time.perf_counter()
+    return Result.of(
+        name,
+        measured,
+        optimizer.oracle_calls(test[0]),
+        tuning,
+        learned=not isinstance(optimizer, HandDesigned),
+        test_seconds=ended - tuned,
+        tuning_seconds=tuned - began,
+    )
+
+
+def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, HandDesigned[Any]]:
+    """The methods of the config that were asked for; raises UserError if there is none such."""
+    for name in only:
+        if name not in methods:
+            raise UserError(f"only: no method {name!r}; choose from {', '.join(methods)}")
+    return {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
+
+
+def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
+    """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
+    found: dict[str, Optimizer[Any]] = {}
+    for path in paths:
+        with checks.naming("checkpoints"):
+            optimizer, trained = load_checkpoint(
+                checks.path(repr(path), path), trust_classes=trust_classes
+            )
+        own = path if path in pretrained() else None
+        base = own or f"{type(optimizer).__name__}_seed{trained.get('seed')}"
+        name, copies = base, 1
+        while name in found:
+            copies += 1
+            name = f"{base}_{copies}"
+        found[name] = optimizer.to(DTYPE)
+    return found
+
+
+def _applicable(
+    optimizers: Mapping[str, Optimizer[Any]], test: TestSet
+) -> tuple[dict[str, Optimizer[Any]], dict[str, str]]:
+    """Those that can be applied to the problem, and why the others cannot."""
+    applicable, refused = {}, {}
+    for name, optimizer in optimizers.items():
+        try:
+            optimizer.init(*test)
+            applicable[name] = optimizer
+        except UserError as error:
+            refused[name] = str(error)
+    return applicable, refused
+
+
+def _size(name: str, config: Mapping[str, Any], problem: Problem) -> EvaluationSettings:
+    # What is tuned for is what is tested: as many iterations in both.
+    tested = checks.mapping("evaluation", config["evaluation"])
+    settings = {"iterations": tested.get("iterations"), **checks.mapping(name, config[name])}
+    return size_of_test(settings, problem, name)

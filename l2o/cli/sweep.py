@@ -1,0 +1,66 @@
+"""The end of a sweep: a summary of its jobs, however it ends."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, ClassVar
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from l2o.io.directory import FAILURE
+from l2o.training.interruption import Interrupted, Interruption
+
+NONE_COMPLETED = ("Record does not exist.", "No trials are completed yet.")
+"""What Optuna says at the end of a study whose trials all failed, with and without storage."""
+
+
+class Sweep(Callback):
+    """Notes where a sweep begins; each script's config names it in `hydra.callbacks`."""
+
+    directory: ClassVar[Path | None] = None
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        # Signals reach this process while its jobs run in others, or between two jobs.
+        Interruption().listen()
+        Sweep.directory = Path(config.hydra.sweep.dir).absolute()
+
+
+@contextmanager
+def concluded() -> Iterator[None]:
+    """Ends what may be a sweep, once its jobs have ended or a signal came.
+
+    Raises:
+        SystemExit: With the signal's status if one came, else with 1 if a job failed.
+    """
+    try:
+        yield
+    except Interrupted as interrupted:
+        print(f"interrupted by {interrupted.signal.name}", file=sys.stderr)
+        sys.exit(interrupted.status)
+    except ValueError as error:
+        if str(error) not in NONE_COMPLETED:
+            raise
+    finally:
+        failed = _summarize(Sweep.directory) if Sweep.directory else 0
+    if failed:
+        sys.exit(1)
+
+
+def _summarize(directory: Path) -> int:
+    """Writes and prints what became of the jobs of a sweep; returns how many failed."""
+    # Imported late: drawing is not needed to begin.
+    from l2o.cli.summary import collect, print_summary, run_directories, write_summary
+
+    runs = collect([directory])
+    if runs:
+        write_summary(runs, directory)
+        print_summary(runs, directory)
+    jobs = list(run_directories(directory))
+    failed = sum((job / FAILURE).exists() for job in jobs)
+    if failed:
+        print(f"{failed} of {len(jobs)} jobs failed", file=sys.stderr)
+    return failed

@@ -1,0 +1,87 @@
+"""What a comparison finds of every optimizer.
+
+Axes: T iterations, B trajectories.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
+from l2o.evaluation.tuning import Tuning
+from l2o.optimizers import OracleCalls
+
+TOLD = (50, 100, 200, 500, 1000)
+"""The iterations at which distances are told."""
+THRESHOLDS = (1e-2, 1e-4, 1e-6)
+"""The distances to which oracle calls are told."""
+BUDGETS = (100, 300, 1000)
+"""The oracle calls after which distances are told."""
+
+
+class Result(NamedTuple):
+    """What was found of one optimizer."""
+
+    name: str
+    learned: bool
+    calls: OracleCalls
+    tuning: Tuning | None
+    """None if it has nothing to tune."""
+    quantity: str
+    """What was measured, `distance` or `gradient_norm`."""
+    medians: Tensor
+    """Over the trajectories, of x, of y and of both, (3, T + 1)."""
+    numbers: dict[str, float]
+    """Its row of the table, without name and settings."""
+
+    @classmethod
+    def of(
+        cls,
+        name: str,
+        measured: Measurements,
+        calls: OracleCalls,
+        tuning: Tuning | None = None,
+        *,
+        learned: bool = False,
+        test_seconds: float = 0.0,
+        tuning_seconds: float = 0.0,
+    ) -> Result:
+        """Summarizes the measurements of one optimizer."""
+        quantity, summary = measured.quantity, summarize(measured)
+        both = measured.joint
+        medians = torch.stack([v.median(dim=1).values for v in (measured.x, measured.y, both)])
+        numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}
+        numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
+        numbers["diverged"] = summary["diverged"]
+        for budget in BUDGETS:
+            done = max(0, math.floor((budget - calls.start) / calls.iteration))
+            if done < len(both):
+                numbers[f"{quantity}_after_{budget}_calls"] = medians[2, done].item()
+        for threshold in THRESHOLDS:
+            settled = settling_iteration(measured, threshold).median().item()
+            numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
+        numbers["calls_per_iteration"] = calls.iteration
+        per_1000 = 1000 / max(1, len(both) - 1) * test_seconds
+        numbers |= {"memory": measured.memory, "per_1000_iterations_s": per_1000}
+        numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
+        numbers |= {key: summary[key] for key in measured.counts}
+        return cls(name, learned, calls, tuning, quantity, medians, numbers)
+
+    @property
+    def settings(self) -> str:
+        """Its tuned hyperparameters; a star marks a best value at the edge of its grid."""
+        if self.tuning is None:
+            return "learned" if self.learned else "tuning-free"
+        stars = dict.fromkeys(self.tuning.at_edge, "*")
+        best = self.tuning.best.items()
+        return ", ".join(f"{name}={value:g}{stars.get(name, '')}" for name, value in best)
+
+
+def comparison_metrics(results: Iterable[Result]) -> dict[str, float]:
+    """All numbers under `<optimizer>/<number>`."""
+    return {f"{r.name}/{key}": value for r in results for key, value in r.numbers.items()}

@@ -1,0 +1,1 @@
+"""Files, settings and seeds: what every other room builds on."""

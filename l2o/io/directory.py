@@ -1,0 +1,76 @@
+"""The directory of a run, which belongs to one process at a time."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from l2o.io.errors import UserError
+
+LOCK = ".lock"
+"""The file whose lock is held while a run writes. The system drops the lock when the process
+ends, however it ends, so that the file may stay."""
+
+
+FAILURE, PRUNED = "failure.json", "pruned.json"
+"""What a job of a sweep leaves in place of results: why it failed, or that it was ended early
+because others were better."""
+
+
+@contextmanager
+def claimed(directory: Path) -> Iterator[None]:
+    """Makes a directory this process's own while in the context.
+
+    Raises:
+        UserError: If another process has it, it cannot be written, or its file system knows no
+            locks.
+    """
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        lock = (directory / LOCK).open("a+")
+    except OSError as error:
+        raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
+    with lock as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
+                raise UserError(
+                    f"{directory}: cannot be locked against other runs ({error.strerror}); "
+                    "choose a directory on another file system"
+                ) from None
+            file.seek(0)
+            raise UserError(
+                f"{directory}: another run is writing there ({file.read().strip()}); "
+                "wait for it to end, or choose another directory"
+            ) from None
+        file.truncate(0)
+        file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
+        file.flush()
+        yield
+
+
+def in_use(directory: Path) -> bool:
+    """Whether a run is writing into a directory at this moment."""
+    try:
+        with (directory / LOCK).open() as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError as error:
+        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
+    return False
+
+
+def refuse_used(directory: Path) -> None:
+    """Raises UserError if a directory holds a run already, so that none is written over."""
+    if (directory / "config.yaml").exists():
+        raise UserError(
+            f"{directory}: holds a run already; choose another directory, or remove it "
+            "(training can go on with it: resume=auto)"
+        )

@@ -1,5 +1,0 @@
-"""Structured Twin-L2O: learned coefficients over directions that know the game."""
-
-from l2o.optimizers.structured.twin import StructuredTwin
-
-__all__ = ["StructuredTwin"]

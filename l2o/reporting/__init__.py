@@ -1,0 +1,1 @@
+"""Results to read and to look at: files, tables, plots, progress."""

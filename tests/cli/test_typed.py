@@ -1,0 +1,89 @@
+"""Malformed arguments as a user types them: one line for each, and nothing left behind.
+
+More than 60, each through Hydra itself.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+
+from l2o.cli.script import script
+from l2o.training import train as training
+from tests.malformed import stop
+
+BROKEN = ["problem=[1", "=3", "+", "~", "a.b.c=", "problem.a=[0,", "problem.a={", "seed=1=2)", "'"]
+BROKEN += ["problem@=x", "seed=(1", "seed='1", "++", "~~seed", "problem.a=[1,2]]", "seed", "a b=1"]
+UNKNOWN = ["sed=1", "problem.c=1", "+seed=1", "~nothing", "~problem.q", "hydra.rum.dir=a"]
+UNKNOWN += ["protocol.tricks.x=1", "evaluation.extra=1", "hydra/launcher=nope", "+a/b=c"]
+GROUPS = [f"{group}={name}" for group in ("problem", "strategy", "protocol") for name in ("3", "x")]
+GROUPS += ["variant=", "reward=nope", "curriculum=[a]", "logger={a:1}", "experiment=figure9"]
+GONE = [f"~{name}" for name in ("problem", "variant", "protocol", "reward", "curriculum", "seed")]
+GONE += [f"~{name}" for name in ("strategy", "logger", "evaluation", "run_dir", "resume")]
+GONE += ["~protocol.epochs", "~protocol.tricks", "~protocol.validation", "~logger.csv"]
+GONE += ["~protocol.tricks.state_std", "~protocol.validation.every", "~trust_classes"]
+GONE += [f"{name}=null" for name in ("problem", "variant", "strategy", "protocol", "logger")]
+VALUES = ["evaluation=3", "evaluation=null", "protocol.tricks=3", "seed=${nothing}", "seed=???"]
+VALUES += ["problem.a=${problem.a}", "seed=${oc.env:L2O_NONE}", "seed=${nothing:1}", "seed=a,b"]
+VALUES += ["logger.csv=maybe", "trust_classes=maybe", "resume=3", "run_dir=null", "seed=1e400"]
+VALUES += ["+evaluation.extra=1", "+strategy.max_epochs=1", "strategy.devices=x", "seed=1.5"]
+VALUES += [f"seed={'9' * 400}", f"seed={'9' * 5000}", "mixture=[3]", "mixture={a:1}", "seed=-1"]
+VALUES += ["problem=custom", "reward.weights=x", "checkpoint_seconds=nan", "hydra.run.dir=file/b"]
+
+
+@pytest.fixture
+def typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[[str], str]]:
+    """What `scripts/train.py` prints for an argument, in a directory of its own."""
+    (tmp_path / "file").touch()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(training, "_run", stop)
+
+    @script("train")
+    def main(config: dict[str, Any]) -> float:
+        return training.train(config)["val/score"]
+
+    def run(argument: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["train.py", argument])
+        with pytest.raises(SystemExit) as ended:
+            main()
+        assert ended.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        return printed.err
+
+    yield run
+    GlobalHydra.instance().clear()
+    HydraConfig.instance().cfg = None
+
+
+def names_it(argument: str, line: str) -> bool:
+    """Whether a line has the setting's name, its group's, or else the value as it was typed."""
+    name, _, value = argument.lstrip("+~").partition("=")
+    group = re.split("[.@/]", name)[0].strip("'")
+    return group in line if group != "hydra" else name in line or value in line
+
+
+@pytest.mark.parametrize("arguments", [BROKEN, UNKNOWN, GROUPS, GONE, VALUES])
+def test_each_gets_one_line(
+    arguments: list[str], typed: Callable[[str], str], tmp_path: Path
+) -> None:
+    for argument in arguments:
+        line = typed(argument)
+        assert line.startswith("error: "), (argument, line)
+        assert line.endswith("\n")
+        assert len(line.splitlines()) == 1, (argument, line)
+        assert names_it(argument, line), (argument, line)
+        assert set(tmp_path.rglob("*")) <= {tmp_path / "file", tmp_path / "outputs"}, argument
+
+
+def test_they_are_many() -> None:
+    assert len({*BROKEN, *UNKNOWN, *GROUPS, *GONE, *VALUES}) >= 80

@@ -1,0 +1,50 @@
+"""A directory belongs to one run at a time."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from l2o import UserError
+from l2o.io.directory import claimed, in_use, refuse_used
+
+HOLD = """
+import sys, time
+from pathlib import Path
+from l2o.io.directory import claimed
+with claimed(Path(sys.argv[1])):
+    print("claimed", flush=True)
+    time.sleep(60)
+"""
+
+
+def test_only_one_process_at_a_time_and_no_stale_locks(tmp_path: Path) -> None:
+    directory = tmp_path / "run"
+    command = [sys.executable, "-c", HOLD, str(directory)]
+    assert not in_use(directory)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "claimed\n"
+        assert in_use(directory)
+        words = rf"run: another run is writing there \(process {other.pid} on \S+\); wait for it"
+        with pytest.raises(UserError, match=words), claimed(directory):
+            pass
+        other.kill()
+    assert not in_use(directory)
+    with claimed(directory):
+        pass
+
+
+def test_what_cannot_be_claimed_gets_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    words = r"file/run: cannot be written \(Not a directory\)"
+    with pytest.raises(UserError, match=words), claimed(tmp_path / "file" / "run"):
+        pass
+
+
+def test_no_run_is_written_over(tmp_path: Path) -> None:
+    refuse_used(tmp_path)
+    (tmp_path / "config.yaml").touch()
+    with pytest.raises(UserError, match="holds a run already; choose another directory"):
+        refuse_used(tmp_path)
