@@ -1,23 +1,23 @@
-"""Any optimizer applied to any batch of instances.
+"""Any optimizer applied to any game.
 
 Axes: T iterations, B instances, m / n coordinates.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import StrEnum
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from l2o.divergence import bound_gradients, cut_off, diverged
-from l2o.optimizers import Optimizer, map_state, tensors
-from l2o.problems import Instances, Iterate
+from l2o.games import Game, Iterate
+from l2o.optimizers import Optimizer, map_state
 
 
 class Detach(StrEnum):
-    """Where meta-gradients stop; the one place that decides it."""
+    """Where meta-gradients stop."""
 
     NONE = "none"
     """Nowhere: they flow through iterates, gradients and states."""
@@ -31,9 +31,9 @@ class Trajectory(NamedTuple):
     """The record of an unroll."""
 
     x: Tensor
-    """(T + 1, B, m), the starting point first."""
+    """(T + 1, B, m), the starting point first; (2, B, m) if only the ends were recorded."""
     y: Tensor
-    """(T + 1, B, n)"""
+    """(T + 1, B, n), or (2, B, n)"""
     state: Any
     """The optimizer's state after the last iteration."""
 
@@ -45,41 +45,49 @@ class Trajectory(NamedTuple):
 
 def unroll(
     optimizer: Optimizer[Any],
-    instances: Instances,
+    game: Game,
     start: Iterate,
     iterations: int,
     *,
     state: Any = None,
     generator: torch.Generator | None = None,
+    first: int = 0,
     detach: Detach = Detach.NONE,
+    record: bool = True,
+    watch: Callable[[Iterate, Any], object] | None = None,
 ) -> Trajectory:
-    """Applies an optimizer for `iterations` iterations and records every iterate.
+    """Applies an optimizer for T iterations.
 
-    Gradients with respect to the optimizer's weights are recorded too, unless called under
-    `torch.no_grad()`.
+    Gradients with respect to the optimizer's weights and to the start are recorded, exactly,
+    unless called under `torch.no_grad()`; where they are not finite, so they come out.
 
     Args:
         optimizer: Any optimizer.
-        instances: B instances.
+        game: B instances.
         start: Starting points, (B, m) and (B, n).
         iterations: T.
         state: Where the optimizer left off; by default it starts afresh.
         generator: Source of random initial states, see `Optimizer.init`.
+        first: How many iterations were done before, which a stochastic game's draws depend on.
         detach: Where meta-gradients stop.
+        record: Whether to keep every iterate, or the first and the last alone.
+        watch: Called with each iterate and state as they come.
 
     Returns:
-        The trajectory of T + 1 iterates, and the final state.
+        The trajectory, and the final state.
     """
-    state = optimizer.init(instances, start, generator) if state is None else state
-    seen = instances if detach is Detach.NONE else cast(Instances, _ConstantInputs(instances))
+    seen = game if detach is Detach.NONE else game.constant()
+    state = optimizer.init(seen.at(first), start, generator) if state is None else state
     iterates, iterate = [start], start
-    for _ in range(iterations):
+    for iteration in range(first, first + iterations):
         if detach is Detach.GREEDY:
             iterate = Iterate(iterate.x.detach(), iterate.y.detach())
-        iterate, state = optimizer.step(seen, iterate, state)
-        if detach is Detach.NONE and torch.is_grad_enabled():
-            cut_off(iterate, diverged(*iterate))
-            bound_gradients((*iterate, *tensors(state)))
+        iterate, state = optimizer.step(seen.at(iteration), iterate, state)
+        if watch is not None:
+            watch(iterate, state)
+        if record:
+            iterates.append(iterate)
+    if not record:
         iterates.append(iterate)
     return Trajectory(
         torch.stack([iterate.x for iterate in iterates]),
@@ -92,25 +100,3 @@ def detached(trajectory: Trajectory) -> tuple[Iterate, Any]:
     """Where a trajectory ended, iterate and state, cut off from its graph."""
     last = trajectory.last
     return Iterate(last.x.detach(), last.y.detach()), map_state(Tensor.detach, trajectory.state)
-
-
-class _ConstantInputs:
-    """Instances whose derivatives are constants to the optimizer that asks for them."""
-
-    def __init__(self, instances: Instances) -> None:
-        self._instances = instances
-
-    def __len__(self) -> int:
-        return len(self._instances)
-
-    @torch.no_grad()
-    def gradients(self, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        return self._instances.gradients(x, y)
-
-    @torch.no_grad()
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
-        return self._instances.coupling_xy(x, y, v)
-
-    @torch.no_grad()
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
-        return self._instances.coupling_yx(x, y, u)

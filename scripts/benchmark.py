@@ -47,9 +47,9 @@ def main() -> None:
             for name, run in runs.items():
                 times[name].append(seconds(run))
     steps = EPOCHS * job.protocol.windows(0)
-    plain, lightning = (1e3 * statistics.median(times[name]) / steps for name in runs)
+    bare, lightning = (1e3 * statistics.median(times[name]) / steps for name in runs)
     ratio = statistics.median(b / a for a, b in zip(*times.values(), strict=True))
-    print(f"a training step, plain loop:     {plain:.2f} ms")
+    print(f"a training step, plain loop:     {bare:.2f} ms")
     print(f"a training step under Lightning: {lightning:.2f} ms, ratio {ratio:.2f}")
     print(f"Lightning's share of a step:     {1 - 1 / ratio:.0%}")
     saving, fitting, count = checkpoint_times()

@@ -21,7 +21,7 @@ from l2o.io.settings import build
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
 from l2o.optimizers.learned.loading import load_checkpoint
-from l2o.problems import Instances, Iterate, NoisyInstances, Problem
+from l2o.problems import Instances, Iterate, Noisy, Problem
 from l2o.reporting.comparison import (
     print_comparison,
     write_comparison,
@@ -62,16 +62,14 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     if not optimizers:
         raise UserError("only: expected at least one method or checkpoint, got none")
     sizes = {name: _size(name, config, problem) for name in ("evaluation", "validation")}
-    validation = sample_set(problem, sizes["validation"], seed, "validation", DTYPE)
-    test = sample_set(problem, sizes["evaluation"], seed, "test", DTYPE)
+    seen = Noisy(problem, noise) if noise else problem
+    validation = sample_set(seen, sizes["validation"], seed, "validation", DTYPE)
+    test = sample_set(seen, sizes["evaluation"], seed, "test", DTYPE)
     iterations = sizes["evaluation"].iterations
     # Judged without noise, under which no matrix is singular.
     optimizers, refused = _applicable(optimizers, test)
     if not optimizers:
         raise UserError("; ".join(refused.values()))
-    if noise:
-        validation = NoisyInstances(validation[0], noise, seed, "validation"), validation[1]
-        test = NoisyInstances(test[0], noise, seed, "test"), test[1]
 
     title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
     with claimed(directory):

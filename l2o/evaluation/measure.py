@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
 from torch import Tensor
 
-from l2o.divergence import diverged
 from l2o.evaluation.metrics import Measurements
+from l2o.games import join
 from l2o.io import checks
 from l2o.io.seeds import generator
 from l2o.io.settings import construct
+from l2o.norms import norm
 from l2o.optimizers import Optimizer, tensors
 from l2o.problems import Instances, Iterate, Problem
 from l2o.unroll import unroll
@@ -120,16 +120,14 @@ def measure(
         The distances of all T + 1 iterates, which trajectories diverged, what the optimizer
         itself counted, and how much it keeps in mind.
     """
-    # A copy counts its own calls: the noise of noisy instances starts anew for each optimizer.
-    instances = copy(instances)
-    state = optimizer.init(instances, start, generator)
-    iterate, lost = start, diverged(*start) | _undefined(instances, start)
+    state = optimizer.init(instances.at(0), start, generator)
+    iterate, lost = start, _failed(instances, start.x[None], start.y[None])[0]
     values = [distances(instances, start.x[None], start.y[None], lost[None])]
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
-        trajectory = unroll(optimizer, instances, iterate, length, state=state)
+        trajectory = unroll(optimizer, instances, iterate, length, state=state, first=begin)
         x, y = trajectory.x[1:], trajectory.y[1:]
-        losses = lost | (diverged(x, y).cumsum(0) > 0)
+        losses = lost | (_failed(instances, x, y).cumsum(0) > 0)
         values.append(distances(instances, x, y, losses))
         iterate, state, lost = trajectory.last, trajectory.state, losses[-1]
         on_chunk(length)
@@ -139,14 +137,36 @@ def measure(
     return Measurements(x, y, lost.cpu(), quantity, counts, state_size(state, start))
 
 
-def _undefined(instances: Instances, start: Iterate) -> Tensor:
-    """Which instances have no finite gradients at the start, as with a parameter that is NaN, (B,).
+def _failed(instances: Instances, x: Tensor, y: Tensor) -> Tensor:
+    """Where a trajectory has diverged, or costs or their derivatives are undefined, (T, B).
 
-    They have failed from the first, whatever an optimizer makes of such gradients: one that
-    reads them as zeros walks on blindly.
+    What is undefined has failed, whatever an optimizer makes of it: one that reads NaN as zero
+    walks on blindly.
+
+    Args:
+        instances: B instances.
+        x: (T, B, m).
+        y: (T, B, n).
     """
-    exact = instances.problem.gradients(*start, instances.theta)
-    return ~torch.cat(exact, dim=1).isfinite().all(1)
+    costs = _over_time(lambda game, x, y: torch.stack(game.costs(x, y), dim=1), instances, x, y)
+    undefined = ~costs.isfinite().all(-1)
+    # The fields at both ends tell as much, where costs are defined, at a small part of the price.
+    for place in {0, len(x) - 1}:
+        undefined[place] |= ~instances.field(join((x[place], y[place]))).isfinite().all(1)
+    return undefined | instances.diverged(x, y)
+
+
+def _over_time(
+    function: Callable[[Instances, Tensor, Tensor], Tensor],
+    instances: Instances,
+    x: Tensor,
+    y: Tensor,
+) -> Tensor:
+    """What a function of B instances makes of every iterate, (T, B, ·)."""
+    if not instances.problem.broadcasts:
+        return torch.stack([function(instances, *point) for point in zip(x, y, strict=True)])
+    whole = function(instances.repeat(len(x)), x.flatten(0, 1), y.flatten(0, 1))
+    return whole.view(len(x), -1, whole.shape[-1])
 
 
 def state_size(state: Any, iterate: Iterate) -> float:
@@ -173,9 +193,6 @@ def distances(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tenso
     if instances.problem.has_solutions:
         values = torch.stack(instances.distance(x, y))
     else:
-        # Of the problem, not the instances, whose gradients may be noisy.
-        exact, theta = instances.problem.gradients, instances.theta
-        gradients = (exact(*iterate, theta) for iterate in zip(x, y, strict=True))
-        norms = [[torch.linalg.vector_norm(g, dim=-1) for g in pair] for pair in gradients]
-        values = torch.stack([torch.stack(player) for player in zip(*norms, strict=True)])
+        fields = _over_time(lambda game, x, y: game.field(join((x, y))), instances, x, y)
+        values = torch.stack([norm(player).squeeze(-1) for player in instances.split(fields)])
     return values.masked_fill(lost, torch.inf)

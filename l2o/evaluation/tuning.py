@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.divergence import diverged
 from l2o.evaluation.measure import distances
 from l2o.evaluation.metrics import ACCURACY, TAIL
 from l2o.optimizers import map_state
@@ -159,9 +158,9 @@ def _tail_means(
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
         optimizer: Any = replace(method, **values)  # type: ignore[type-var]
-        trajectory = unroll(optimizer, instances, iterate, length, state=state)
+        trajectory = unroll(optimizer, instances, iterate, length, state=state, first=begin)
         x, y = trajectory.x[1:], trajectory.y[1:]
-        lost = diverged(x, y).any(0)
+        lost = instances.diverged(x, y).any(0)
         before_tail = max(0, iterations - tail - begin)
         if before_tail < length:
             x, y = x[before_tail:], y[before_tail:]

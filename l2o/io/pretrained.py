@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
@@ -59,7 +60,11 @@ def write_weights(optimizer: nn.Module, description: Pretrained, path: Path) -> 
         path: Of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    tensors = {name: tensor.contiguous() for name, tensor in optimizer.state_dict().items()}
+    # Copies, since weights that two players share would be one tensor under two names.
+    tensors = {
+        name: tensor.clone(memory_format=torch.contiguous_format)
+        for name, tensor in optimizer.state_dict().items()
+    }
     save_file(tensors, path, metadata={KEY: json.dumps(description._asdict())})
 
 

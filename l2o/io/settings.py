@@ -19,7 +19,8 @@ def build(settings: Mapping[str, Any], kind: type[T], name: str, *, own_only: bo
     """The object that settings describe.
 
     Args:
-        settings: `_target_`, the dotted path of a class, and the arguments of its constructor.
+        settings: `_target_`, the dotted path of a class, and the arguments of its constructor,
+            which may be described likewise.
         kind: What the class must be a subclass of.
         name: The setting's name, for messages.
         own_only: Refuse every class that is not defined inside `l2o`, before importing it.
@@ -34,6 +35,10 @@ def build(settings: Mapping[str, Any], kind: type[T], name: str, *, own_only: bo
     """
     arguments = checks.mapping(name, settings)
     cls = _class(arguments.pop(TARGET, None), kind, name, own_only)
+    for key, value in arguments.items():
+        if isinstance(value, Mapping) and TARGET in value:
+            part: type[Any] = object
+            arguments[key] = build(value, part, f"{name}.{key}", own_only=own_only)
     return construct(cls, arguments, name)
 
 

@@ -9,7 +9,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import torch
 from torch import Tensor, nn
 
-from l2o.problems import Instances, Iterate
+from l2o.games import Game, Iterate
 
 State = TypeVar("State")
 
@@ -37,14 +37,14 @@ class Optimizer(ABC, Generic[State]):
     @abstractmethod
     def init(
         self,
-        instances: Instances,
+        game: Game,
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> State:
         """The state before the first iteration.
 
         Args:
-            instances: B instances.
+            game: B instances.
             iterate: Their starting points, (B, m) and (B, n).
             generator: Source of random initial states, for optimizers that have them; None
                 stands for a generator seeded with 0.
@@ -54,11 +54,11 @@ class Optimizer(ABC, Generic[State]):
         """
 
     @abstractmethod
-    def step(self, instances: Instances, iterate: Iterate, state: State) -> tuple[Iterate, State]:
+    def step(self, game: Game, iterate: Iterate, state: State) -> tuple[Iterate, State]:
         """One iteration: a min half-step, then a max half-step.
 
         Args:
-            instances: B instances, seen only through their interface.
+            game: B instances, seen only through their interface.
             iterate: (x_t, y_t), (B, m) and (B, n).
             state: The state after t iterations.
 
@@ -67,7 +67,7 @@ class Optimizer(ABC, Generic[State]):
         """
 
     @abstractmethod
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         """What `init` and each `step` ask of these instances."""
 
     def counts(self, state: State) -> dict[str, Tensor]:

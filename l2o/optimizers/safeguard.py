@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, Iterate, join
 from l2o.io import checks
+from l2o.norms import norm
 from l2o.optimizers.base import Optimizer, OracleCalls, map_state, tensors
-from l2o.optimizers.hand_designed.game import Game, join, norm
-from l2o.problems import Instances, Iterate
 
 
 class SafeguardState(NamedTuple):
@@ -26,7 +26,7 @@ class SafeguardState(NamedTuple):
     image: Tensor
     """J(u_k), (B, d)"""
     iteration: Tensor
-    """Iterations done, k − 1, (B, 1), always on the CPU, as the counters of what is wrapped."""
+    """Iterations done, k − 1, (B, 1)"""
     fallbacks: Tensor
     """Proposals that were rejected, (B, 1)"""
 
@@ -76,40 +76,40 @@ class HalpernSafeguard(Optimizer[SafeguardState]):
         self.slack = checks.number("slack", slack, minimum=0)
         self.trust = checks.positive("trust", trust)
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         """The most: the proposal's own, its resolvent and, after a rejection, the fallback's."""
-        calls = self.optimizer.oracle_calls(instances)
-        return OracleCalls(calls.iteration + 2, calls.start + 1)
+        calls, resolvent = self.optimizer.oracle_calls(game), game.resolvent_calls
+        return OracleCalls(calls.iteration + 2 * resolvent, calls.start + resolvent)
 
     def counts(self, state: SafeguardState) -> dict[str, Tensor]:
         """`fallback`: the share of its proposals, one an iteration from u₂ on, not taken."""
-        proposals = (state.iteration - 1).clamp(min=1).to(state.fallbacks.device)
+        proposals = (state.iteration - 1).clamp(min=1)
         share = (state.fallbacks / proposals).squeeze(1)
         return {**self.optimizer.counts(state.wrapped), "fallback": share}
 
     def init(
         self,
-        instances: Instances,
+        game: Game,
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> SafeguardState:
-        game, u = Game(instances, iterate.x.shape[1]), join(iterate)
+        u = join(iterate)
         image = game.resolvent(u, self.step_size)
         # The wrapped optimizer begins where it is first asked, at u₂.
         second = game.split(torch.lerp(image, u, 0.5))
-        wrapped = self.optimizer.init(instances, second, generator)
-        none = torch.zeros(len(u), 1, dtype=torch.long)
-        return SafeguardState(wrapped, u, image, none, none.to(u.device))
+        wrapped = self.optimizer.init(game, second, generator)
+        none = torch.zeros(len(u), 1, dtype=torch.long, device=u.device)
+        return SafeguardState(wrapped, u, image, none, none)
 
     def step(
-        self, instances: Instances, iterate: Iterate, state: SafeguardState
+        self, game: Game, iterate: Iterate, state: SafeguardState
     ) -> tuple[Iterate, SafeguardState]:
-        game, u, anchor = Game(instances, iterate.x.shape[1]), join(iterate), state.anchor
+        u, anchor = join(iterate), state.anchor
         asked = state.iteration > 0  # in the first iteration the proposal is not looked at
         k = (state.iteration + 1).to(u)
-        proposal, advanced = self.optimizer.step(instances, iterate, state.wrapped)
+        proposal, advanced = self.optimizer.step(game, iterate, state.wrapped)
         z = join(proposal)
-        eligible = asked.to(u.device) & z.isfinite().all(1, keepdim=True)
+        eligible = asked & z.isfinite().all(1, keepdim=True)
         wrapped = _sound(advanced, state.wrapped, asked, eligible)
 
         eligible = eligible & (norm(z - anchor) <= self.trust * (1 + norm(anchor)))
@@ -121,7 +121,7 @@ class HalpernSafeguard(Optimizer[SafeguardState]):
         # To look is free on the CPU only; elsewhere it would wait for the device.
         if not u.is_cpu or not accepted.all():
             image = torch.where(accepted, image, game.resolvent(u, self.step_size))
-        fallbacks = state.fallbacks + (asked.to(u.device) & ~accepted)
+        fallbacks = state.fallbacks + (asked & ~accepted)
         return game.split(u), SafeguardState(wrapped, anchor, image, state.iteration + 1, fallbacks)
 
 
@@ -148,18 +148,18 @@ def _sound(advanced: Any, before: Any, asked: Tensor, finite: Tensor) -> Any:
     Args:
         advanced: The state after the proposal.
         before: The state before it.
-        asked: Which instances' proposals count, (B, 1) on the CPU.
+        asked: Which instances' proposals count, (B, 1).
         finite: Those of them whose proposals are finite, (B, 1).
     """
     for leaf in tensors(advanced):
         if leaf.is_floating_point():
             sound = leaf.isfinite().unsqueeze(1).flatten(1).all(1, keepdim=True)
-            finite = finite & sound.to(finite.device)
+            finite = finite & sound
 
     def chosen(after: Tensor, old: Tensor) -> Tensor:
-        # Counters cannot break, and may be on the CPU, where to know `finite` would mean to wait.
+        # Counters cannot break.
         mask = finite if after.is_floating_point() else asked
-        mask = mask.to(after.device).view(-1, *[1] * (after.ndim - 1))
+        mask = mask.view(-1, *[1] * (after.ndim - 1))
         return torch.where(mask, after, old)
 
     return map_state(chosen, advanced, before)

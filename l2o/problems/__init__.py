@@ -1,18 +1,21 @@
-"""Problems: families of objectives f(x, y; θ) and batches of their instances."""
+"""Problems: families of games, their costs given θ, and batches of their instances."""
 
-from l2o.problems.base import Distance, Instances, Iterate, Problem, Theta
+from l2o.games import Costs, Iterate
+from l2o.problems.base import Problem, Theta
+from l2o.problems.instances import Distance, Instances
 from l2o.problems.matrix_game import MatrixGame
-from l2o.problems.noise import NoisyInstances
+from l2o.problems.noise import Noisy
 from l2o.problems.quadratic_game import QuadraticGame
 from l2o.problems.saddle import RotatedSaddle, Saddle
 from l2o.problems.seesaw import Seesaw
 
 __all__ = [
+    "Costs",
     "Distance",
     "Instances",
     "Iterate",
     "MatrixGame",
-    "NoisyInstances",
+    "Noisy",
     "Problem",
     "QuadraticGame",
     "RotatedSaddle",

@@ -33,7 +33,8 @@ class MatrixGame(Problem):
     Source: Shen et al. (ICLR 2021), Section 4.2 (m = n = 5, p = 0.5, U[−1, 1]).
     """
 
-    quadratic = True
+    affine = True
+    broadcasts = True
 
     def __init__(
         self,
@@ -68,19 +69,19 @@ class MatrixGame(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (x * product(theta["A"], y)).sum(-1)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return product(theta["A"], y), product(theta["A"].mT, x)
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return product(theta["A"], y), -product(theta["A"].mT, x)
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         return product(theta["A"], v)
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
-        return product(theta["A"].mT, u)
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        return -product(theta["A"].mT, u)
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
-        return product(theta["A"], v), product(theta["A"].mT, u)
+        return product(theta["A"], v), -product(theta["A"].mT, u)
 
     def resolvent(
         self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta

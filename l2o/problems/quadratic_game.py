@@ -33,7 +33,8 @@ class QuadraticGame(Problem):
     Source: the games of the LEAD experiments (Hemmat et al. 2023), rebuilt.
     """
 
-    quadratic = True
+    affine = True
+    broadcasts = True
 
     def __init__(
         self,
@@ -68,25 +69,25 @@ class QuadraticGame(Problem):
         }
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
-        grad_x, grad_y = self.gradients(x, y, theta)
-        return ((x * grad_x).sum(-1) + (y * grad_y).sum(-1)) / 2
+        grad_x, descent_y = self.field(x, y, theta)
+        return ((x * grad_x).sum(-1) - (y * descent_y).sum(-1)) / 2
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return self.hessian_product(x, y, x, y, theta)
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return self.jvp(x, y, x, y, theta)
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         return theta["c"] * product(theta["A"], v)
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
-        return theta["c"] * product(theta["A"].mT, u)
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        return -theta["c"] * product(theta["A"].mT, u)
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         own = 1 - theta["c"]
         return (
-            own * product(theta["P"], u) + self.coupling_xy(x, y, v, theta),
-            self.coupling_yx(x, y, u, theta) - own * product(theta["Q"], v),
+            own * product(theta["P"], u) + self.coupling_x(x, y, v, theta),
+            own * product(theta["Q"], v) + self.coupling_y(x, y, u, theta),
         )
 
     def resolvent(
@@ -98,8 +99,8 @@ class QuadraticGame(Problem):
         scale = step.unsqueeze(-1) if isinstance(step, Tensor) else step
         matrix = scale * torch.cat((upper, lower), dim=1)
         matrix = matrix + torch.eye(2 * self.m, dtype=x.dtype, device=x.device)
-        z: Tensor = torch.linalg.solve(matrix, torch.cat((x, y), dim=1))
-        return z[:, : self.m], z[:, self.m :]
+        z: Tensor = torch.linalg.solve(matrix, torch.cat((x, y), dim=-1).unsqueeze(-1)).squeeze(-1)
+        return z[..., : self.m], z[..., self.m :]
 
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         return torch.zeros_like(x), torch.zeros_like(y)

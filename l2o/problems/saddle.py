@@ -25,7 +25,8 @@ class Saddle(Problem):
     Source: Shen et al. (ICLR 2021), Section 4.2, footnote 2.
     """
 
-    quadratic = True
+    affine = True
+    broadcasts = True
 
     def __init__(
         self,
@@ -41,19 +42,19 @@ class Saddle(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (theta["a"] * x**2).sum(-1) - (theta["b"] * y**2).sum(-1)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return 2 * theta["a"] * x, -2 * theta["b"] * y
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return 2 * theta["a"] * x, 2 * theta["b"] * y
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         return torch.zeros_like(x)
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         return torch.zeros_like(y)
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
-        return 2 * theta["a"] * u, -2 * theta["b"] * v
+        return 2 * theta["a"] * u, 2 * theta["b"] * v
 
     def resolvent(
         self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
@@ -92,19 +93,19 @@ class RotatedSaddle(Saddle):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return super().objective(x, y, theta) + 2 * (x * y).sum(-1)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return 2 * (theta["a"] * x + y), 2 * (x - theta["b"] * y)
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        return 2 * (theta["a"] * x + y), 2 * (theta["b"] * y - x)
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         return 2 * v
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
-        return 2 * u
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+        return -2 * u
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
-        return 2 * (theta["a"] * u + v), 2 * (u - theta["b"] * v)
+        return 2 * (theta["a"] * u + v), 2 * (theta["b"] * v - u)
 
     def resolvent(
         self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta

@@ -26,6 +26,8 @@ class Seesaw(Problem):
     Source: Shen et al. (ICLR 2021), Section 4.1; the seven ranges are those of Table 1.
     """
 
+    broadcasts = True
+
     def __init__(
         self,
         a: Sequence[float] = (0.9, 1.0),
@@ -38,26 +40,26 @@ class Seesaw(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (-theta["b"] * y * torch.sin(math.pi * theta["a"] * x)).sum(-1)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         frequency, b = math.pi * theta["a"], theta["b"]
         angle = frequency * x
-        return -frequency * b * y * torch.cos(angle), -b * torch.sin(angle)
+        return -frequency * b * y * torch.cos(angle), b * torch.sin(angle)
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         frequency = math.pi * theta["a"]
         return -frequency * theta["b"] * torch.cos(frequency * x) * v
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         # Of two scalars, the mixed derivative is the same in either order.
-        return self.coupling_xy(x, y, u, theta)
+        return -self.coupling_x(x, y, u, theta)
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         frequency, b = math.pi * theta["a"], theta["b"]
         angle = frequency * x
         mixed = -frequency * b * torch.cos(angle)
-        return frequency**2 * b * y * torch.sin(angle) * u + mixed * v, mixed * u
+        return frequency**2 * b * y * torch.sin(angle) * u + mixed * v, -mixed * u
 
     def nearest(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         a = theta["a"]

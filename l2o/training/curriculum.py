@@ -13,7 +13,7 @@ from torch import Tensor
 
 from l2o.io import checks
 from l2o.problems import Instances
-from l2o.training.rewards import Reward, WindowReward
+from l2o.training.rewards import Reward
 from l2o.unroll import Trajectory
 
 RANKINGS = ("gradient", "loss")
@@ -53,7 +53,7 @@ class Curriculum:
         instances: Instances,
         trajectory: Trajectory,
         reward: Reward,
-        rewarded: WindowReward,
+        sound: Tensor,
         so_far: Tensor,
     ) -> Tensor:
         """m of each instance, infinite where it diverged, (B,).
@@ -62,17 +62,17 @@ class Curriculum:
             instances: B instances.
             trajectory: The window.
             reward: Whose weights w_t count.
-            rewarded: The reward of the window.
+            sound: Which instances did not diverge, (B,).
             so_far: Σ of the rewards of the epoch's windows, this one included, (B,).
         """
         if self.rank_by == "loss":
             values = so_far
         else:
             x, y = trajectory.x[1:], trajectory.y[1:]
-            _, grad_y = instances.repeat(len(x)).gradients(x.flatten(0, 1), y.flatten(0, 1))
-            squares = grad_y.square().sum(-1).view(len(x), -1)
+            field_y = instances.repeat(len(x)).field_y(x.flatten(0, 1), y.flatten(0, 1))
+            squares = field_y.square().sum(-1).view(len(x), -1)
             values = (reward.weights_like(squares) * squares).sum(0)
-        return torch.where(rewarded.sound & values.isfinite(), values, torch.inf)
+        return torch.where(sound & values.isfinite(), values, torch.inf)
 
 
 def best(values: Tensor, share: float) -> Tensor:

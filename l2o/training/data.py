@@ -52,14 +52,14 @@ class InstanceData(LightningDataModule):
 
     def setup(self, stage: str) -> None:
         """Samples the instances; called by Lightning before fitting."""
-        self.instances = [self._sample(problem) for problem in self.problems]
+        self.instances = [self._sample(turn) for turn in range(len(self.problems))]
         size = self.protocol.validation.instances
         self.validation = [
             ValidationSet(
-                problem.sample(size, generator(self.seed, "validation", "instances")),
-                problem.sample_start(size, generator(self.seed, "validation", "start")),
+                problem.sample(size, self._stream(turn, "validation", "instances")),
+                problem.sample_start(size, self._stream(turn, "validation", "start")),
             )
-            for problem in self.problems
+            for turn, problem in enumerate(self.problems)
         ]
 
     def train_dataloader(self) -> Batches:
@@ -88,11 +88,16 @@ class InstanceData(LightningDataModule):
         points = problem.sample_start(count, generator(self.seed, "train", "start", epoch))
         return Iterate(*(point[self._share(count)] for point in points))
 
-    def _sample(self, problem: Problem, *stream: int) -> Instances:
-        """This process's training instances, from a stream of the run."""
+    def _sample(self, turn: int, *epoch: int) -> Instances:
+        """This process's training instances of the problem whose turn it is."""
         count = self.protocol.instances
-        instances = problem.sample(count, generator(self.seed, "train", "instances", *stream))
-        return instances.select(self._share(count))
+        source = self._stream(turn, "train", "instances", *epoch)
+        return self.problems[turn].sample(count, source).select(self._share(count))
+
+    def _stream(self, turn: int, *purpose: str | int) -> torch.Generator:
+        """A stream of its own for each problem of a mixture."""
+        own = ("mixture", turn) if len(self.problems) > 1 else ()
+        return generator(self.seed, *purpose, *own)
 
     @property
     def _epoch(self) -> int:
@@ -103,7 +108,7 @@ class InstanceData(LightningDataModule):
         turn = epoch % len(self.problems)
         instances = self.instances[turn]
         if self.protocol.fresh_instances:
-            instances = self._sample(self.problems[turn], epoch)
+            instances = self._sample(turn, epoch)
         start = self.start(epoch)
         for position in range(self.protocol.windows(epoch)):
             yield Window(instances, start, epoch, position)

@@ -10,7 +10,6 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from l2o.divergence import diverged
 from l2o.evaluation import measure
 from l2o.evaluation.metrics import SCORES
 from l2o.io.checkpoints import FORMAT
@@ -20,9 +19,10 @@ from l2o.problems import Iterate
 from l2o.reporting.report import versions
 from l2o.training.curriculum import Curriculum, best
 from l2o.training.data import ValidationSet, Window
+from l2o.training.meta_gradients import MetaGradients
 from l2o.training.protocol import Protocol
-from l2o.training.rewards import Reward, WindowReward
-from l2o.unroll import Trajectory, detached, unroll
+from l2o.training.rewards import Reward, Unrolled
+from l2o.unroll import Trajectory, detached
 
 
 class MetaTraining(LightningModule):
@@ -73,19 +73,22 @@ class MetaTraining(LightningModule):
         if batch.position == 0:
             self._ended_at = batch.start, self._begun(batch, "states", batch.epoch)
         iterate, state = self._ended_at or self._restored(batch)
-        trajectory = unroll(
+        protocol, game = self.protocol, batch.instances
+        policy = MetaGradients(protocol.detach)
+        trajectory = policy.unroll(
             self.optimizer,
-            batch.instances,
+            game,
             iterate,
-            self.protocol.window,
+            protocol.window,
             state=state,
-            detach=self.protocol.detach,
+            first=(batch.epoch * protocol.horizon) + batch.position * protocol.window,
         )
-        rewarded = self.reward(
-            batch.instances, trajectory, self.protocol.detach, self.protocol.count_last_half_step
+        values = self.reward(
+            Unrolled(game, trajectory, protocol.detach, protocol.count_last_half_step)
         )
+        sound = policy.sound(game, trajectory, values)
         self._ended_at = self._restarted(batch, *detached(trajectory))
-        meta_loss = self._meta_loss(batch, trajectory, rewarded)
+        meta_loss = self._meta_loss(batch, trajectory, values, sound, policy)
         if not meta_loss.requires_grad:
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
             # the step that its momentum makes of that.
@@ -99,20 +102,27 @@ class MetaTraining(LightningModule):
         if batch.position == self.protocol.windows(batch.epoch) - 1:
             self._log_epoch()
 
-    def _meta_loss(self, batch: Window, trajectory: Trajectory, rewarded: WindowReward) -> Tensor:
+    def _meta_loss(
+        self,
+        batch: Window,
+        trajectory: Trajectory,
+        values: Tensor,
+        sound: Tensor,
+        policy: MetaGradients,
+    ) -> Tensor:
         """This process's part of the mean reward of the instances that count (paper, Eq. 37).
 
         The parts of all processes add up to it.
         """
-        counted = rewarded.sound
+        counted, lost = sound, ~sound
         share = self.curriculum.share(batch.epoch)
-        value, lost = rewarded.value.detach(), ~rewarded.sound
+        value = torch.where(sound, values.detach(), 0)
         self._so_far = value if batch.position == 0 else self._so_far + value
         # Also those that have been restarted since.
         self._diverged = lost if batch.position == 0 else self._diverged | lost
         if share < 1:
             measure = self.curriculum.measure(
-                batch.instances, trajectory, self.reward, rewarded, self._so_far
+                batch.instances, trajectory, self.reward, sound, self._so_far
             )
             # (B, processes): ranked as one process would see them, each then keeps its own.
             everyone = self._gathered(measure).t()
@@ -121,9 +131,8 @@ class MetaTraining(LightningModule):
         totals = self._gathered(counted.sum())
         self._none_counts = totals.sum() == 0
         self._counted.append(counted.float().mean())
-        total = torch.where(counted, rewarded.value, 0).sum()
         # Of none it is 0 / 0, and the meta-update is skipped.
-        return total / totals.sum()
+        return policy.mean(values, counted, totals.sum())
 
     def _begun(self, batch: Window, *stream: str | int) -> Any:
         """The states at the start, the same however many processes share the instances.
@@ -142,7 +151,7 @@ class MetaTraining(LightningModule):
 
     def _restarted(self, batch: Window, iterate: Iterate, state: Any) -> tuple[Iterate, Any]:
         """Where the next window begins: at the start again for instances that diverged."""
-        lost = diverged(*iterate)
+        lost = batch.instances.diverged(*iterate)
         if not self.protocol.restart_diverged or not lost.any():
             return iterate, state
         self._faults[1] += lost.sum().cpu()
@@ -157,7 +166,7 @@ class MetaTraining(LightningModule):
         """Adds up the processes' gradients; skips an update that is not finite or counts none."""
         gradients = [p.grad for p in self.optimizer.parameters() if p.grad is not None]
         # Lightning has averaged them. In the meta-loss the factor would come too early: each
-        # instance's meta-gradient is limited on its way, see `bound_gradients`.
+        # instance's meta-gradient is limited on its way, see `MetaGradients`.
         for gradient in gradients:
             gradient.mul_(self._processes)
         if self._none_counts or not torch.nn.utils.get_total_norm(gradients).isfinite():

@@ -12,37 +12,26 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.divergence import cut_off, diverged
+from l2o.games import Costs, join
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.problems import Instances, Iterate
+from l2o.problems import Instances
 from l2o.unroll import Detach, Trajectory
 
 SMALLEST_SQUARE = 1e-12
 """Added to a squared gradient norm before its logarithm is taken."""
 
 
-class WindowReward(NamedTuple):
-    """What each instance contributes to the meta-loss."""
-
-    value: Tensor
-    """(B,); zero where the instance is not sound."""
-    sound: Tensor
-    """(B,); False where the instance diverged, so that it counts for nothing."""
-
-    @property
-    def mean(self) -> Tensor:
-        """The meta-loss: the mean over sound instances, 0 if there are none."""
-        return self.value.sum() / self.sound.sum().clamp(min=1)
-
-
 class Unrolled(NamedTuple):
-    """A window, and what of it passes meta-gradients; see the call of `Reward`."""
+    """A window, and what of it passes meta-gradients."""
 
     instances: Instances
     trajectory: Trajectory
+    """W iterations on them, (W + 1, B, m) and (W + 1, B, n)."""
     detach: Detach
     count_last_half_step: bool
+    """Whether the last max half-step gets meta-gradients. The released code rewards it only in the
+    next window, after the meta-update."""
 
 
 class Reward(ABC):
@@ -70,35 +59,13 @@ class Reward(ABC):
             )
 
     @abstractmethod
-    def value(self, window: Unrolled) -> Tensor:
-        """Σ_t w_t R_t of each instance, (B,)."""
-
-    def __call__(
-        self,
-        instances: Instances,
-        trajectory: Trajectory,
-        detach: Detach,
-        count_last_half_step: bool,
-    ) -> WindowReward:
-        """The reward of a window.
+    def __call__(self, window: Unrolled) -> Tensor:
+        """Σ_t w_t R_t of each instance, (B,).
 
         Args:
-            instances: B instances.
-            trajectory: W iterations on them, (W + 1, B, m) and (W + 1, B, n).
-            detach: Where meta-gradients stop. Under `Detach.GREEDY` what is measured after a
-                half-step passes gradients to the player that moved only.
-            count_last_half_step: Whether the last max half-step gets meta-gradients. The
-                released code rewards it only in the next window, after the meta-update.
-
-        Returns:
-            The reward of each instance. Divergence of one changes neither the value nor the
-            meta-gradient of another.
+            window: Under `Detach.GREEDY`, what is measured after a half-step passes gradients to
+                the player that moved only.
         """
-        value = self.value(Unrolled(instances, trajectory, detach, count_last_half_step))
-        x, y = trajectory.x, trajectory.y
-        sound = value.isfinite() & ~diverged(x, y).any(0)
-        cut_off(Iterate(x, y), ~sound)
-        return WindowReward(torch.where(sound, value, 0), sound)
 
     def weights_like(self, values: Tensor) -> Tensor:
         """w as a column of the type of the values, (W, 1), where they are (W, B)."""
@@ -108,35 +75,46 @@ class Reward(ABC):
 
 
 class ObjectiveReward(Reward):
-    """R_t = [f(x_t, y_{t−1}) − f(x_t, y_t)] + [f(x_t, y_{t−1}) − f(x_{t−1}, y_{t−1})]    (Eq. 4).
+    """R_t = [f(x_t, y_{t−1}) − f(x_{t−1}, y_{t−1})] + [g(x_t, y_t) − g(x_t, y_{t−1})]    (Eq. 4).
 
-    As every objective stands in two terms of the sum, under `Detach.GREEDY` each output gets
-    twice the gradient of its own half-step objective.
+    Each player's gain in its half-step; in a zero-sum game g = −f, as in the paper. As every cost
+    stands in two terms of the sum, under `Detach.GREEDY` each output gets twice the gradient of its
+    own half-step's cost.
     """
 
-    def value(self, window: Unrolled) -> Tensor:
-        first, half, full = half_step_objectives(window)
-        w = self.weights_like(half)
-        last = full[-1] if window.count_last_half_step else full[-1].detach()
-        # f(x_t, y_t) ends iteration t and begins iteration t + 1.
-        inner = ((w[:-1] + w[1:]) * full[:-1]).sum(0)
-        return (2 * w * half).sum(0) - inner - w[-1] * last - w[0] * first
+    def __call__(self, window: Unrolled) -> Tensor:
+        first, half, full = half_step_costs(window)
+        w = self.weights_like(half.f)
+        last = full.g[-1] if window.count_last_half_step else full.g[-1].detach()
+        # What ends iteration t begins iteration t + 1.
+        inner = (w[:-1] * full.g[:-1] - w[1:] * full.f[:-1]).sum(0)
+        return (w * (half.f - half.g)).sum(0) + inner + w[-1] * last - w[0] * first
 
 
 class SquaredGradientNorm(Reward):
-    """R_t = ‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖²    (Eq. 38)."""
+    """R_t = ‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖²    (Eq. 38).
 
-    def value(self, window: Unrolled) -> Tensor:
-        squares = squared_gradients(window)
-        return (self.weights_like(squares) * squares).sum(0)
+    Under `Detach.GREEDY` each half-step answers for what it leaves: R_t is the mean of ‖∇f‖²
+    after the min half-step, at (x_t, y_{t−1}), and after the max half-step.
+    """
+
+    def __call__(self, window: Unrolled) -> Tensor:
+        squares = [self.weights_like(part) * part for part in squared_fields(window)]
+        return torch.stack(squares).mean(0).sum(0)
 
 
 class LogGradientNorm(Reward):
-    """R_t = log(‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖² + 1e-12): every digit gained counts alike."""
+    """R_t = log(‖∇ₓf(x_t, y_t)‖² + ‖∇_y f(x_t, y_t)‖² + 1e-12): every digit gained counts alike.
 
-    def value(self, window: Unrolled) -> Tensor:
-        squares = squared_gradients(window)
-        return (self.weights_like(squares) * (squares + SMALLEST_SQUARE).log()).sum(0)
+    Under `Detach.GREEDY` it is the mean of two terms, as of `SquaredGradientNorm`.
+    """
+
+    def __call__(self, window: Unrolled) -> Tensor:
+        logarithms = [
+            self.weights_like(part) * (part + SMALLEST_SQUARE).log()
+            for part in squared_fields(window)
+        ]
+        return torch.stack(logarithms).mean(0).sum(0)
 
 
 class NikaidoIsoda(Reward):
@@ -155,14 +133,14 @@ class NikaidoIsoda(Reward):
         super().__init__(weights)
         self.shortest = checks.positive("shortest", shortest)
 
-    def value(self, window: Unrolled) -> Tensor:
-        first, half, full = half_step_objectives(window)
+    def __call__(self, window: Unrolled) -> Tensor:
+        first, half, full = half_step_costs(window)
         x, y = window.trajectory.x, window.trajectory.y
         fixed = Tensor.detach if window.detach is Detach.GREEDY else Tensor.clone
         moved_x, moved_y = x[1:] - fixed(x[:-1]), y[1:] - fixed(y[:-1])
-        before = fixed(torch.cat((first.unsqueeze(0), full[:-1])))
-        gain_x = self._slope(half - before, moved_x)
-        gain_y = self._slope(full - fixed(half), moved_y)
+        before = fixed(torch.cat((first.unsqueeze(0), full.f[:-1])))
+        gain_x = self._slope(half.f - before, moved_x)
+        gain_y = self._slope(full.g - fixed(half.g), moved_y)
         if not window.count_last_half_step:
             gain_y = torch.cat((gain_y[:-1], gain_y[-1:].detach()))
         terms = gain_x + gain_y
@@ -176,30 +154,46 @@ class NikaidoIsoda(Reward):
         return torch.where(judged, gain**2 / torch.where(judged, squared, 1), 0)
 
 
-def half_step_objectives(window: Unrolled) -> tuple[Tensor, Tensor, Tensor]:
-    """f at the start of a window, after each min half-step and after each max half-step.
+def half_step_costs(window: Unrolled) -> tuple[Tensor, Costs, Costs]:
+    """The players' costs at the start of a window, after each min and after each max half-step.
 
     Returns:
-        f(x_0, y_0), (B,), without a graph; f(x_t, y_{t−1}) and f(x_t, y_t), (W, B) each.
+        f(x_0, y_0), (B,), without a graph; the costs at (x_t, y_{t−1}) and at (x_t, y_t), (W, B)
+        each.
     """
     (x, y), iterations = window.trajectory[:2], len(window.trajectory.x) - 1
-    greedy = window.detach is Detach.GREEDY
-    x_half, x_full = x[1:], x[1:].detach() if greedy else x[1:]
-    y_half, y_full = y[:-1].detach() if greedy else y[:-1], y[1:]
-    values = window.instances.repeat(2 * iterations + 1).objective(
+    x_half, x_full, y_half, y_full = _half_steps(window)
+    costs = window.instances.repeat(2 * iterations + 1).costs(
         torch.cat((x_half, x_full, x[:1].detach())).flatten(0, 1),
         torch.cat((y_half, y_full, y[:1].detach())).flatten(0, 1),
     )
-    parts = values.view(2 * iterations + 1, -1).split_with_sizes((iterations, iterations, 1))
-    half, full, first = parts
-    return first[0], half, full
+    sizes = (iterations, iterations, 1)
+    f, g = (cost.view(2 * iterations + 1, -1).split_with_sizes(sizes) for cost in costs)
+    return f[2][0], Costs(f[0], g[0]), Costs(f[1], g[1])
 
 
-def squared_gradients(window: Unrolled) -> Tensor:
-    """‖∇ₓf‖² + ‖∇_y f‖² after each iteration, (W, B)."""
-    x, y = window.trajectory.x[1:], window.trajectory.y[1:]
+def squared_fields(window: Unrolled) -> list[Tensor]:
+    """‖G‖² after each iteration, (W, B); under `Detach.GREEDY` after each half-step instead."""
+    x_half, x_full, y_half, y_full = _half_steps(window)
     if not window.count_last_half_step:
-        y = torch.cat((y[:-1], y[-1:].detach()))
-    gradients = window.instances.repeat(len(x)).gradients(x.flatten(0, 1), y.flatten(0, 1))
-    squares: Tensor = sum(gradient.square().sum(-1) for gradient in gradients)  # type: ignore[assignment]
-    return squares.view(len(x), -1)
+        y_full = torch.cat((y_full[:-1], y_full[-1:].detach()))
+    points = [(x_full, y_full)]
+    if window.detach is Detach.GREEDY:
+        points.insert(0, (x_half, y_half))
+    game, squares = window.instances.repeat(len(x_full)), []
+    for x, y in points:
+        field = game.field(join((x, y)).flatten(0, 1))
+        parts = [player.square().sum(-1) for player in game.split(field)]
+        squares.append((parts[0] + parts[1]).view(len(x), -1))
+    return squares
+
+
+def _half_steps(window: Unrolled) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """x and x, y and y after the min and after the max half-step, (W, B, ·) each.
+
+    Under `Detach.GREEDY`, only the player that moved passes gradients.
+    """
+    x, y = window.trajectory.x, window.trajectory.y
+    if window.detach is Detach.GREEDY:
+        return x[1:], x[1:].detach(), y[:-1].detach(), y[1:]
+    return x[1:], x[1:], y[:-1], y[1:]

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Hyperparameter
-from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.hand_designed.lipschitz import probe, steepest
 
 

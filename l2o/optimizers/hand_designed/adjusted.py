@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import (
     STEP_SIZES,
@@ -13,7 +14,6 @@ from l2o.optimizers.hand_designed.base import (
     Hyperparameter,
     Memoryless,
 )
-from l2o.optimizers.hand_designed.game import Game
 
 ADJUSTMENTS = Grid(1e-2, 10.0, points=10, log=True, above=0)
 
@@ -22,8 +22,8 @@ ADJUSTMENTS = Grid(1e-2, 10.0, points=10, log=True, above=0)
 class SGA(Memoryless):
     """Symplectic gradient adjustment, z⁺ = z − η(G + λAᵀG), A = ½(M − Mᵀ), M the Jacobian of G.
 
-    In a zero-sum game AᵀG = (∇²xy f ∇_y f, ∇²yx f ∇ₓf). On bilinear games λ = η makes it
-    extragradient.
+    In a zero-sum game AᵀG is minus the coupling product of G, one call; elsewhere it is
+    ½(MᵀG − MG), two. On bilinear games λ = η makes it extragradient.
 
     Args:
         step_size: η > 0.
@@ -36,17 +36,22 @@ class SGA(Memoryless):
     adjustment: Hyperparameter = 0.1
 
     grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
-    calls = OracleCalls(2)
+
+    def oracle_calls(self, game: Game) -> OracleCalls:
+        return OracleCalls(2 if game.zero_sum else 3)
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
-        gradient = game.gradient(z)
-        adjusted = game.descent(gradient) + self.adjustment * game.coupling(z, gradient)
-        return z - self.step_size * adjusted
+        field = game.field(z)
+        if game.zero_sum:
+            adjustment = -game.coupling(z, field)
+        else:
+            adjustment = (game.vjp(z, field) - game.jvp(z, field)) / 2
+        return z - self.step_size * (field + self.adjustment * adjustment)
 
 
 @dataclass(frozen=True, eq=False)
 class Consensus(Memoryless):
-    """Consensus optimization, z⁺ = z − η(G + γMᵀG), MᵀG = ∇²f·∇f = ∇½‖G‖².
+    """Consensus optimization, z⁺ = z − η(G + γMᵀG), MᵀG = ∇½‖G‖².
 
     Drawn to every critical point, it can converge to one that is no solution.
 
@@ -64,6 +69,5 @@ class Consensus(Memoryless):
     calls = OracleCalls(2)
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
-        gradient = game.gradient(z)
-        adjusted = game.descent(gradient) + self.adjustment * game.hessian(z, gradient)
-        return z - self.step_size * adjusted
+        field = game.field(z)
+        return z - self.step_size * (field + self.adjustment * game.vjp(z, field))

@@ -8,10 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.io import checks
+from l2o.norms import norm
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import HandDesigned
-from l2o.optimizers.hand_designed.game import Game, norm
 from l2o.optimizers.hand_designed.lipschitz import PROBE
 
 LARGEST_STEP = 1e6

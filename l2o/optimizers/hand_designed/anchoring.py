@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.optimizers.hand_designed.base import (
     STEP_SIZES,
     Anchored,
@@ -14,7 +15,6 @@ from l2o.optimizers.hand_designed.base import (
     Hyperparameter,
     zeros,
 )
-from l2o.optimizers.hand_designed.game import Game
 
 
 @dataclass(frozen=True, eq=False)

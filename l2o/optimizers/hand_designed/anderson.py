@@ -8,12 +8,12 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, join
 from l2o.io import checks
+from l2o.norms import norm
 from l2o.optimizers.base import Optimizer, OracleCalls
 from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Hyperparameter, zeros
 from l2o.optimizers.hand_designed.extragradient import AdaptiveExtragradient
-from l2o.optimizers.hand_designed.game import Game, norm
-from l2o.problems import Instances
 
 GROWTH = 10.0
 """A residual so many times the smallest one ends the acceleration, which starts anew."""
@@ -74,18 +74,18 @@ class Anderson(HandDesigned[AndersonState]):
         if not isinstance(self.base, Optimizer):
             raise checks.refusal("base", "an optimizer", self.base)
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
-        return self.base.oracle_calls(instances)
+    def oracle_calls(self, game: Game) -> OracleCalls:
+        return self.base.oracle_calls(game)
 
     def begin(self, game: Game, z: Tensor) -> AndersonState:
         empty = z.new_zeros(*z.shape, min(self.memory, z.shape[1]))
         nothing = zeros(z)
-        base = self.base.init(game.instances, game.split(z))
+        base = self.base.init(game, game.split(z))
         return AndersonState(base, empty, empty, z, z, z, nothing + torch.inf, nothing - 1)
 
     def advance(self, game: Game, z: Tensor, state: AndersonState) -> tuple[Tensor, AndersonState]:
-        moved, base = self.base.step(game.instances, game.split(z), state.base)
-        image = torch.cat(moved, dim=1)
+        moved, base = self.base.step(game, game.split(z), state.base)
+        image = join(moved)
         residual = image - z
         size = norm(residual)
         failed = ~(size <= GROWTH * state.smallest)  # written so that NaN counts

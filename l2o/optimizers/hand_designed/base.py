@@ -14,11 +14,10 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.optimizers.base import Optimizer, OracleCalls, State
-from l2o.optimizers.hand_designed.game import Game, join
-from l2o.problems import Instances, Iterate
 
 Hyperparameter = float | Tensor
 """A number for all instances, or one for each, (B, 1)."""
@@ -95,25 +94,31 @@ class HandDesigned(Optimizer[State]):
     grids: ClassVar[Mapping[str, Grid]] = {}
     """What tuning tries for each hyperparameter that is to be tuned; none: tuning-free."""
     calls: ClassVar[OracleCalls] = OracleCalls(1)
-    """Oracle calls, where their number does not depend on the problem."""
+    """Oracle calls, where their number does not depend on the game."""
+    needs_zero_sum: ClassVar[bool] = False
+    """Whether the method is defined for zero-sum games alone."""
 
     def __post_init__(self) -> None:
         for name, grid in self.grids.items():
             grid.check(name, getattr(self, name))
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         return self.calls
 
     def init(
         self,
-        instances: Instances,
+        game: Game,
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> State:
-        return self.begin(Game(instances, iterate.x.shape[1]), join(iterate))
+        if self.needs_zero_sum and not game.zero_sum:
+            raise UserError(
+                f"{type(self).__name__}: expected a zero-sum game (g = −f), got one with costs of "
+                "its own for each player; choose another method"
+            )
+        return self.begin(game, join(iterate))
 
-    def step(self, instances: Instances, iterate: Iterate, state: State) -> tuple[Iterate, State]:
-        game = Game(instances, iterate.x.shape[1])
+    def step(self, game: Game, iterate: Iterate, state: State) -> tuple[Iterate, State]:
         z, state = self.advance(game, join(iterate), state)
         return game.split(z), state
 

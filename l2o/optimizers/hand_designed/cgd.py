@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2o.games import Game, join
+from l2o.norms import norm, or_one
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
-from l2o.optimizers.hand_designed.game import Game, norm
-from l2o.problems import Instances
 
 SOLVER_ITERATIONS = 10
 """Conjugate gradient iterations at most; as many as coordinates are enough."""
@@ -33,23 +33,24 @@ class CGD(Memoryless):
 
     step_size: Hyperparameter = 0.1
 
+    needs_zero_sum = True
     grids = {"step_size": STEP_SIZES}
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         # The gradient, the two halves of a pair around the solver, a pair in each iteration.
-        return OracleCalls(2 + _iterations(instances.problem.m))
+        return OracleCalls(2 + _iterations(game.m))
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
-        f, (x, y), eta = game.instances, game.split(z), self.step_size
-        grad_x, grad_y = f.gradients(x, y)
+        (x, y), eta = game.split(z), self.step_size
+        grad_x, descent_y = game.split(game.field(z))
 
         def system(u: Tensor) -> Tensor:
-            return u + eta * eta * f.coupling_xy(x, y, f.coupling_yx(x, y, u))
+            return u - eta * eta * game.coupling_x(x, y, game.coupling_y(x, y, u))
 
-        right = grad_x + eta * f.coupling_xy(x, y, grad_y)
+        right = grad_x - eta * game.coupling_x(x, y, descent_y)
         dx = -eta * conjugate_gradients(system, right, _iterations(x.shape[1]))
-        dy = eta * (grad_y + f.coupling_yx(x, y, dx))
-        return z + torch.cat((dx, dy), dim=1)
+        dy = -eta * (descent_y + game.coupling_y(x, y, dx))
+        return z + join((dx, dy))
 
 
 def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, count: int) -> Tensor:
@@ -68,15 +69,11 @@ def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, count
         image = system(direction)
         squared = norm(residual) ** 2
         # A residual of zero is the solution; without the guard, 0/0 would destroy it.
-        length = squared / _or_one((direction * image).sum(1, keepdim=True))
+        length = squared / or_one((direction * image).sum(1, keepdim=True))
         solution = solution + length * direction
         residual = residual - length * image
-        direction = residual + norm(residual) ** 2 / _or_one(squared) * direction
+        direction = residual + norm(residual) ** 2 / or_one(squared) * direction
     return solution
-
-
-def _or_one(value: Tensor) -> Tensor:
-    return torch.where(value == 0, 1, value)
 
 
 def _iterations(coordinates: int) -> int:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import (
     Anchored,
@@ -16,7 +17,6 @@ from l2o.optimizers.hand_designed.base import (
     Hyperparameter,
     zeros,
 )
-from l2o.optimizers.hand_designed.game import Game
 
 LIPSCHITZ = Grid(0.1, 10**2.5, points=15, log=True, above=0)
 """Four values a decade."""

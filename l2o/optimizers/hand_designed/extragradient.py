@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import (
     STEP_SIZES,
@@ -14,7 +15,6 @@ from l2o.optimizers.hand_designed.base import (
     Hyperparameter,
     Memoryless,
 )
-from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.hand_designed.lipschitz import Lipschitz, probe, steepest
 
 

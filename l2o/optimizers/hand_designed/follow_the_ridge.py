@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2o.games import Game, join
 from l2o.io.errors import UserError
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless, NoState
-from l2o.optimizers.hand_designed.game import Game
-from l2o.problems import Instances
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,11 +30,12 @@ class FollowTheRidge(Memoryless):
     step_size: Hyperparameter = 0.1
     step_size_y: Hyperparameter = 0.1
 
+    needs_zero_sum = True
     grids = {"step_size": STEP_SIZES, "step_size_y": STEP_SIZES}
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
-        # The gradient, half a pair of coupling products, a Hessian product for each y_j.
-        return OracleCalls(1.5 + instances.problem.n, start=instances.problem.n)
+    def oracle_calls(self, game: Game) -> OracleCalls:
+        # The field, half a pair of coupling products, a product with the Jacobian for each y_j.
+        return OracleCalls(1.5 + game.n, start=game.n)
 
     def begin(self, game: Game, z: Tensor) -> NoState:
         matrix = _hessian_yy(game, z)
@@ -54,19 +54,16 @@ class FollowTheRidge(Memoryless):
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
-        grad_x, grad_y = game.instances.gradients(x, y)
-        slope = game.instances.coupling_yx(x, y, grad_x).unsqueeze(-1)
+        grad_x, descent_y = game.split(game.field(z))
+        slope = game.coupling_y(x, y, grad_x).unsqueeze(-1)
         ridge = torch.linalg.solve_ex(_hessian_yy(game, z), slope)[0].squeeze(-1)
         x = x - self.step_size * grad_x
-        y = y + self.step_size_y * grad_y + self.step_size * ridge
-        return torch.cat((x, y), dim=1)
+        y = y - self.step_size_y * descent_y + self.step_size * ridge
+        return join((x, y))
 
 
 def _hessian_yy(game: Game, z: Tensor) -> Tensor:
-    """∇²yy f, (B, n, n), one Hessian product a column."""
-    x, y = game.split(z)
-    columns = [
-        game.instances.hessian_product(x, y, torch.zeros_like(x), unit.expand_as(y))[1]
-        for unit in torch.eye(y.shape[1], dtype=y.dtype, device=y.device)
-    ]
+    """∇²yy g, (B, n, n), one product with the Jacobian a column."""
+    units = torch.eye(z.shape[1], dtype=z.dtype, device=z.device)[game.m :]
+    columns = [game.split(game.jvp(z, unit.expand_as(z))).y for unit in units]
     return torch.stack(columns, dim=2)

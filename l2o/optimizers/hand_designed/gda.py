@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
+from l2o.games import Game, join
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
-from l2o.optimizers.hand_designed.game import Game
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,7 +30,7 @@ class GDA(Memoryless):
 
 @dataclass(frozen=True, eq=False)
 class AlternatingGDA(Memoryless):
-    """Alternating gradient descent-ascent, x⁺ = x − η∇ₓf(x, y), y⁺ = y + η∇_y f(x⁺, y).
+    """Alternating gradient descent-ascent, x⁺ = x − η∇ₓf(x, y), y⁺ = y − η∇_y g(x⁺, y).
 
     On f = xy it neither converges nor diverges for 0 < η < 2: it conserves x² + y² − ηxy.
 
@@ -45,6 +44,6 @@ class AlternatingGDA(Memoryless):
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
-        x = x - self.step_size * game.instances.gradients(x, y)[0]
-        y = y + self.step_size * game.instances.gradients(x, y)[1]
-        return torch.cat((x, y), dim=1)
+        x = x - self.step_size * game.field_x(x, y)
+        y = y - self.step_size * game.field_y(x, y)
+        return join((x, y))

@@ -11,10 +11,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.io.errors import UserError
+from l2o.norms import norm, or_one
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import HandDesigned, zeros
-from l2o.optimizers.hand_designed.game import Game, norm
 
 BREAKDOWN = 100.0
 """In units of rounding: a new direction this much shorter than its image is none."""
@@ -43,7 +44,7 @@ class GMRES(HandDesigned[Krylov]):
     after m + n iterations. It keeps the whole basis.
 
     Raises:
-        UserError: At the start, on a problem that is not quadratic.
+        UserError: At the start, on a game whose field is not affine.
 
     Source: Saad and Schultz (1986).
     """
@@ -51,15 +52,15 @@ class GMRES(HandDesigned[Krylov]):
     calls = OracleCalls(1, start=1)
 
     def begin(self, game: Game, z: Tensor) -> Krylov:
-        if not game.instances.problem.quadratic:
+        if not game.affine:
             raise UserError(
-                "GMRES: expected a problem whose gradients are affine (quadratic = True), got "
-                f"{type(game.instances.problem).__name__}; choose another method"
+                "GMRES: expected a game whose field is affine (affine = True of its problem), got "
+                "one that is not; choose another method"
             )
         field = game.field(z)
         empty = z.new_zeros(*z.shape, z.shape[1])
         basis = empty.clone()
-        basis[:, :, 0] = field / _or_one(norm(field))
+        basis[:, :, 0] = field / or_one(norm(field))
         return Krylov(z, field, basis, empty, zeros(z))
 
     def advance(self, game: Game, z: Tensor, state: Krylov) -> tuple[Tensor, Krylov]:
@@ -79,14 +80,10 @@ class GMRES(HandDesigned[Krylov]):
             direction = direction - (basis @ shares).squeeze(-1)
         rounding = BREAKDOWN * torch.finfo(z.dtype).eps
         spanned = norm(direction) <= rounding * norm(image)
-        direction = torch.where(spanned, 0, direction / _or_one(norm(direction)))
+        direction = torch.where(spanned, 0, direction / or_one(norm(direction)))
         basis = basis + direction.unsqueeze(2) * following.unsqueeze(1)
 
         # The decomposition of one instance that is not finite would fail for all.
         weights = torch.linalg.pinv(images.nan_to_num(0.0, 0.0, 0.0)) @ field.unsqueeze(-1)
         z = anchor - (basis @ weights).squeeze(-1)
         return z, Krylov(anchor, field, basis, images, iteration + 1)
-
-
-def _or_one(value: Tensor) -> Tensor:
-    return torch.where(value == 0, 1, value)

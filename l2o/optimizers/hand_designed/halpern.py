@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2o.games import Game
+from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import (
     Anchored,
     Grid,
@@ -14,15 +16,14 @@ from l2o.optimizers.hand_designed.base import (
     Hyperparameter,
     zeros,
 )
-from l2o.optimizers.hand_designed.game import Game
 
 
 @dataclass(frozen=True, eq=False)
 class Halpern(HandDesigned[Anchored]):
     """u_{k+1} = λ_k u₁ + (1 − λ_k)·J(u_k), λ_k = 1/(k + 1), k = 1, 2, …, J = (I + αG)⁻¹.
 
-    Where G is monotone, ‖u_k − J u_k‖ ≤ 2‖u₁ − u*‖/(k + 1). One call is a resolvent, a
-    stronger oracle than a gradient.
+    Where G is monotone, ‖u_k − J u_k‖ ≤ 2‖u₁ − u*‖/(k + 1). One call is a resolvent in
+    closed form, a stronger oracle than a field; elsewhere the Newton steps that find it count.
 
     Args:
         step_size: α in (0, 100); as α grows, J comes to solve the problem outright.
@@ -34,6 +35,9 @@ class Halpern(HandDesigned[Anchored]):
     step_size: Hyperparameter = 1.0
 
     grids = {"step_size": Grid(1e-2, 10**1.5, points=15, log=True, above=0, below=100)}
+
+    def oracle_calls(self, game: Game) -> OracleCalls:
+        return OracleCalls(game.resolvent_calls)
 
     def begin(self, game: Game, z: Tensor) -> Anchored:
         return Anchored(z, zeros(z))

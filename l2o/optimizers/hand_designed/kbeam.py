@@ -8,12 +8,11 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.seeds import generator
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter, zeros
-from l2o.optimizers.hand_designed.game import Game, join
-from l2o.problems import Instances, Iterate
 
 
 class Beams(NamedTuple):
@@ -47,6 +46,7 @@ class KBeam(HandDesigned[Beams]):
     decay: Hyperparameter = 0.5
     box: float = 0.5
 
+    needs_zero_sum = True
     grids = {"step_size": STEP_SIZES, "decay": Grid(0.0, 0.5, points=2, above=-0.1, below=1.1)}
 
     def __post_init__(self) -> None:
@@ -56,7 +56,7 @@ class KBeam(HandDesigned[Beams]):
         if self.box != torch.inf:
             checks.positive("box", self.box)
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         # One ∇ₓf and K ∇_y f, half a call each.
         return OracleCalls((1 + self.beams) / 2)
 
@@ -68,13 +68,11 @@ class KBeam(HandDesigned[Beams]):
         return Beams(torch.cat((y, others.expand(len(y), -1, -1)), dim=1), zeros(z))
 
     def advance(self, game: Game, z: Tensor, state: Beams) -> tuple[Tensor, Beams]:
-        f, (x, y), time = game.instances, game.split(z), state.iteration + 1
+        (x, y), time = game.split(z), state.iteration + 1
         step = self.step_size / time**self.decay
-        x = self._boxed(x - step * f.gradients(x, y)[0])
-        beams = [
-            self._boxed(beam + step * f.gradients(x, beam)[1]) for beam in state.beams.unbind(1)
-        ]
-        values = torch.stack([f.objective(x, beam) for beam in beams], dim=1)
+        x = self._boxed(x - step * game.field_x(x, y))
+        beams = [self._boxed(beam - step * game.field_y(x, beam)) for beam in state.beams.unbind(1)]
+        values = torch.stack([game.costs(x, beam).f for beam in beams], dim=1)
         candidates = torch.stack(beams, dim=1)
         best = values.argmax(1)[:, None, None].expand(-1, 1, candidates.shape[2])
         return join(Iterate(x, candidates.gather(1, best).squeeze(1))), Beams(candidates, time)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from l2o.games import Game, join
 from l2o.optimizers.base import OracleCalls
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
-from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.hand_designed.negative_momentum import Velocity
 
 
 @dataclass(frozen=True, eq=False)
 class LEAD(HandDesigned[Velocity]):
-    """x⁺ = x + βΔx − η∇ₓf − α∇²xy f·Δy, y⁺ = y + βΔy + η∇_y f + α∇²yx f·Δx.
+    """x⁺ = x + βΔx − η∇ₓf − α∇²xy f·Δy, y⁺ = y + βΔy − η∇_y g − α∇²yx g·Δx.
 
     Δ is the last move, zero at the start. On bilinear games, with β = 0 and α = η, it is OGDA.
 
@@ -43,8 +43,8 @@ class LEAD(HandDesigned[Velocity]):
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         velocity = state.velocity
-        force = self.step_size * game.gradient(z) + self.coupling * game.coupling(z, velocity)
-        velocity = self.momentum * velocity - game.descent(force)
+        force = self.step_size * game.field(z) + self.coupling * game.coupling(z, velocity)
+        velocity = self.momentum * velocity - force
         return z + velocity, Velocity(velocity)
 
 
@@ -55,16 +55,10 @@ class AlternatingLEAD(LEAD):
     """
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
-        f, (x, y), (dx, dy) = game.instances, game.split(z), game.split(state.velocity)
-        dx = (
-            self.momentum * dx
-            - self.step_size * f.gradients(x, y)[0]
-            - (self.coupling * f.coupling_xy(x, y, dy))
-        )
+        (x, y), (dx, dy) = game.split(z), game.split(state.velocity)
+        force = self.step_size * game.field_x(x, y) + self.coupling * game.coupling_x(x, y, dy)
+        dx = self.momentum * dx - force
         x = x + dx
-        dy = (
-            self.momentum * dy
-            + self.step_size * f.gradients(x, y)[1]
-            + (self.coupling * f.coupling_yx(x, y, dx))
-        )
-        return torch.cat((x, y + dy), dim=1), Velocity(torch.cat((dx, dy), dim=1))
+        force = self.step_size * game.field_y(x, y) + self.coupling * game.coupling_y(x, y, dx)
+        dy = self.momentum * dy - force
+        return join((x, y + dy)), Velocity(join((dx, dy)))

@@ -7,7 +7,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.optimizers.hand_designed.game import Game, norm
+from l2o.games import Game
+from l2o.norms import norm
 
 PROBE = 1e-2
 """The length of the first probing step."""

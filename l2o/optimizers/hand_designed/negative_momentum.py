@@ -8,8 +8,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, join
 from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
-from l2o.optimizers.hand_designed.game import Game
 
 
 class Velocity(NamedTuple):
@@ -21,7 +21,7 @@ class Velocity(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class NegativeMomentum(HandDesigned[Velocity]):
-    """x⁺ = x − η∇ₓf(x, y) + βΔx, y⁺ = y + η∇_y f(x⁺, y) + βΔy.
+    """x⁺ = x − η∇ₓf(x, y) + βΔx, y⁺ = y − η∇_y g(x⁺, y) + βΔy.
 
     With β = 0 it is alternating gradient descent-ascent.
 
@@ -45,7 +45,7 @@ class NegativeMomentum(HandDesigned[Velocity]):
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         (x, y), (dx, dy) = game.split(z), game.split(state.velocity)
-        x = x - self.step_size * game.instances.gradients(x, y)[0] + self.momentum * dx
-        y = y + self.step_size * game.instances.gradients(x, y)[1] + self.momentum * dy
-        moved = torch.cat((x, y), dim=1)
+        x = x - self.step_size * game.field_x(x, y) + self.momentum * dx
+        y = y - self.step_size * game.field_y(x, y) + self.momentum * dy
+        moved = join((x, y))
         return moved, Velocity(moved - z)

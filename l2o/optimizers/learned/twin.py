@@ -9,12 +9,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator as stream
 from l2o.optimizers.base import LearnedOptimizer, OracleCalls
 from l2o.optimizers.learned.lstm import CoordinateLSTM
-from l2o.problems import Instances, Iterate
 
 LOG_SCALE = 10.0
 """Logarithmic inputs cover magnitudes from e^−10 to 1 (Andrychowicz et al. 2016, p = 10)."""
@@ -28,7 +28,7 @@ class TwinState(NamedTuple):
     maximizer: Tensor
     """(B, n, 4H)"""
     iteration: Tensor
-    """(B, 1), always on the CPU, where reading it costs no synchronization."""
+    """(B, 1)"""
 
 
 @dataclass(frozen=True)
@@ -53,6 +53,8 @@ class TwinL2O(LearnedOptimizer[TwinState]):
 
     x_{t+1} = x_t + LSTM-Min(∇ₓf, ∇_y f at (x_t, y_t)),
     y_{t+1} = y_t + LSTM-Max(∇_y f, ∇ₓf at (x_{t+1}, y_t))            (paper, Eq. 2).
+
+    In a game that is not zero-sum −∇_y g, the ascent of y, stands for ∇_y f.
 
     The other player's gradient enters each coordinate as its mean over that player's
     coordinates. For one coordinate a player, as in the paper's seesaw and saddles, that is
@@ -113,7 +115,8 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         self.warmup_iterations = warmup_iterations
         # The row of an iteration: s_k of its min and of its max half-step.
         sizes = torch.linspace(warmup_start, warmup_end, 2 * warmup_iterations)
-        self._sizes = sizes.view(-1, 2)
+        self.register_buffer("_sizes", sizes.view(-1, 2), persistent=False)
+        self._sizes: Tensor
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         features = (2 if self.inputs == "both" else 1) * (2 if self.log_inputs else 1)
         shared = checks.flag("share_weights", share_weights)
@@ -129,7 +132,7 @@ class TwinL2O(LearnedOptimizer[TwinState]):
 
     def init(
         self,
-        instances: Instances,
+        game: Game,
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> TwinState:
@@ -142,40 +145,42 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         return TwinState(
             self._initial_memory(iterate.x, generator),
             self._initial_memory(iterate.y, generator),
-            torch.zeros(len(instances), 1, dtype=torch.long),
+            torch.zeros(len(iterate.x), 1, dtype=torch.long, device=iterate.x.device),
         )
 
-    def step(
-        self, instances: Instances, iterate: Iterate, state: TwinState
-    ) -> tuple[Iterate, TwinState]:
-        warm = state.iteration < self.warmup_iterations if self.warmup_iterations else None
-        if warm is None or not warm.any():
-            return self._step(instances, iterate, state, None)
-        sizes = self._sizes[state.iteration.clamp(max=self.warmup_iterations - 1).squeeze(1)]
-        warmup = Warmup(warm.to(iterate.x.device), sizes.to(iterate.x))
-        # A sign passes no gradient, so nothing has to be recorded while all move by it.
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not warm.all()):
-            return self._step(instances, iterate, state, warmup)
+    def step(self, game: Game, iterate: Iterate, state: TwinState) -> tuple[Iterate, TwinState]:
+        return self._step(game, iterate, state, self._warmup(state.iteration))
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         # Each half-step reads both players' gradients, or half of them.
         return OracleCalls(2 if self.inputs == "both" else 1)
 
     def _step(
-        self, instances: Instances, iterate: Iterate, state: TwinState, warmup: Warmup | None
+        self, game: Game, iterate: Iterate, state: TwinState, warmup: Warmup | None
     ) -> tuple[Iterate, TwinState]:
         x, y = iterate
-        grad_x, grad_y = instances.gradients(x, y)
-        update, minimizer = self._call(self.minimizer, grad_x, grad_y, state.minimizer)
+        grad_x, descent_y = game.split(game.field(join(iterate)))
+        update, minimizer = self._call(self.minimizer, grad_x, -descent_y, state.minimizer)
         x = x + (update if warmup is None else warmup.applied_to(update, 0))
 
-        grad_x, grad_y = instances.gradients(x, y)
+        grad_x, descent_y = game.split(game.field(join((x, y))))
         memory = minimizer if self.share_hidden else state.maximizer
-        update, maximizer = self._call(self.maximizer, grad_y, grad_x, memory)
+        update, maximizer = self._call(self.maximizer, -descent_y, grad_x, memory)
         y = y + (update if warmup is None else warmup.applied_to(update, 1))
 
         minimizer = maximizer if self.share_hidden else minimizer
         return Iterate(x, y), TwinState(minimizer, maximizer, state.iteration + 1)
+
+    def _warmup(self, iteration: Tensor) -> Warmup | None:
+        """The sign warm-up of an iteration, (B, 1); None once no instance is in it."""
+        if not self.warmup_iterations:
+            return None
+        active = iteration < self.warmup_iterations
+        # To look is free on the CPU only; elsewhere it would wait for the device.
+        if iteration.is_cpu and not active.any():
+            return None
+        sizes = self._sizes[iteration.clamp(max=self.warmup_iterations - 1).squeeze(1)]
+        return Warmup(active, sizes, everywhere=iteration.is_cpu and bool(active.all()))
 
     def _initial_memory(self, player: Tensor, generator: torch.Generator) -> Tensor:
         shape = (*player.shape, 4 * self.hidden_size)
@@ -224,8 +229,12 @@ class Warmup(NamedTuple):
     """Which instances are in it still, (B, 1)."""
     sizes: Tensor
     """s_k of the min and of the max half-step, (B, 2)."""
+    everywhere: bool
+    """Whether all instances are known to be in it."""
 
     def applied_to(self, update: Tensor, player: int) -> Tensor:
         """The update of player 0 (min) or 1 (max), (B, m): its sign times s_k while active."""
         size = self.sizes[:, player : player + 1]
-        return torch.where(self.active, size * update.sign(), update)
+        # A sign passes no gradient.
+        moved = size * update.detach().sign()
+        return moved if self.everywhere else torch.where(self.active, moved, update)

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.optimizers.hand_designed.game import Game
+from l2o.games import Game
 
 
 class Sight(NamedTuple):
@@ -21,7 +21,7 @@ class Sight(NamedTuple):
     point: Tensor
     """z_t, (B, d)"""
     field: Tensor
-    """G_t = (∇ₓf, −∇_y f), (B, d)"""
+    """G_t = (∇ₓf, ∇_y g), (B, d)"""
     move: Tensor
     """z_t − z_{t−1}, (B, d)"""
     change: Tensor
@@ -31,7 +31,7 @@ class Sight(NamedTuple):
 
 
 def gradient(sight: Sight) -> Tensor:
-    """−G_t/L: descent of x, ascent of y."""
+    """−G_t/L: each player descends its cost."""
     return -sight.field / sight.constant
 
 
@@ -46,9 +46,8 @@ def momentum(sight: Sight) -> Tensor:
 
 
 def coupling(sight: Sight) -> Tensor:
-    """(−∇²xy f·Δy, ∇²yx f·Δx)/L: LEAD's force; one more oracle call an iteration."""
-    game = sight.game
-    return -game.descent(game.coupling(sight.point, sight.move)) / sight.constant
+    """−(∇²xy f·Δy, ∇²yx g·Δx)/L: LEAD's force; one more oracle call an iteration."""
+    return -sight.game.coupling(sight.point, sight.move) / sight.constant
 
 
 DIRECTIONS: dict[str, Callable[[Sight], Tensor]] = {

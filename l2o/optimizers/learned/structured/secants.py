@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.optimizers.learned.structured.norms import length
+from l2o.norms import length
 
 
 class Secants(NamedTuple):

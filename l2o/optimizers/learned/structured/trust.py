@@ -10,7 +10,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.optimizers.learned.structured.norms import length
+from l2o.norms import length
 
 PROBE = 1e-2
 """The length of the probing step before the first iteration, and of the first step."""

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator as stream
+from l2o.norms import cosine, length, logarithm, slope
 from l2o.optimizers.base import LearnedOptimizer, OracleCalls
-from l2o.optimizers.hand_designed.game import Game, join
 from l2o.optimizers.learned.structured.directions import (
     CALLS,
     DIRECTIONS,
@@ -24,10 +25,8 @@ from l2o.optimizers.learned.structured.directions import (
     Sight,
 )
 from l2o.optimizers.learned.structured.network import CoefficientLSTM
-from l2o.optimizers.learned.structured.norms import cosine, length, logarithm, slope
 from l2o.optimizers.learned.structured.secants import Secants
 from l2o.optimizers.learned.structured.trust import PROBE, Trust
-from l2o.problems import Instances, Iterate
 
 EXPLORATION = (0.5, 0.5)
 """Before training, c_r and c_q: how far a secant step goes beyond what its memory spans."""
@@ -54,7 +53,7 @@ class StructuredState(NamedTuple):
 
 
 class StructuredTwin(LearnedOptimizer[StructuredState]):
-    """z_{t+1} = z_t + w·(secant step where it is trusted, else base step), G = (∇ₓf, −∇_y f).
+    """z_{t+1} = z_t + w·(secant step where it is trusted, else base step), G = (∇ₓf, ∇_y g).
 
     base step:   Σ_k c_k d_k, over the named directions, each player with its own c;
     secant step: a − (c_r r + c_q‖r‖q₁)/L, with a = −P Qᵀ G the step to the shortest field
@@ -123,27 +122,27 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
 
     def init(
         self,
-        instances: Instances,
+        game: Game,
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> StructuredState:
-        game, z = Game(instances, iterate.x.shape[1]), join(iterate)
+        z = join(iterate)
         field = game.field(z)
         point = z - PROBE * field / length(field)
         before = game.field(point)
         steepness = slope(z - point, field - before)
         # Where the field does not change along the probe: steps as long as the gradient.
         constant = torch.where(steepness > 0, steepness, 1)
-        memory = z.new_zeros(len(instances), 2 * self.hidden_size)
+        memory = z.new_zeros(len(z), 2 * self.hidden_size)
         trust = Trust.begin(field, constant)
         return StructuredState(
             memory, memory, point, before, constant, Secants.empty(z, self.memory), trust
         )
 
     def step(
-        self, instances: Instances, iterate: Iterate, state: StructuredState
+        self, game: Game, iterate: Iterate, state: StructuredState
     ) -> tuple[Iterate, StructuredState]:
-        game, z = Game(instances, iterate.x.shape[1]), join(iterate)
+        z = join(iterate)
         sight, secants, trust = self._look(game, z, state)
         correction, rest = secants.solve(sight.field)
         steps = [DIRECTIONS[name](sight) for name in self.directions]
@@ -151,10 +150,19 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         shared = self._shared(sight, rest, state.field, trust)
         base, (left, newest), memories = self._coefficients(sight, seen, shared, state)
 
+        # An instance that has overflowed keeps its NaN, but must not reach the weights, by which it
+        # is multiplied, through 0 · NaN.
+        sound = seen.isfinite().all(0).all(1, keepdim=True)
+        seen, rest, constant = (
+            torch.where(sound, part, other)
+            for part, other in ((seen, 0), (rest, 0), (sight.constant, 1))
+        )
         explored = left * rest
         if secants.changes.shape[1]:
-            explored = explored + newest * length(rest) * secants.changes[:, 0]
-        by_secants = correction - explored / sight.constant
+            last_change = torch.where(sound, secants.changes[:, 0], 0)
+            explored = explored + newest * length(rest) * last_change
+        correction = seen[-2]
+        by_secants = correction - explored / constant
         combined = (base * seen[:-2]).sum(0)
         trusted = torch.full_like(trust.affine, self.memory > 0)
         if self.trust:
@@ -162,8 +170,8 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         step = torch.where(trusted, by_secants, combined)
         share = torch.ones_like(sight.constant)
         if self.trust:
-            share = trust.shortened(step, trusted)
-        moved = share * step
+            share = torch.where(sound, trust.shortened(step, trusted), 1)
+        moved = torch.where(sound, share * step, torch.nan)
         trust = trust._replace(
             expected=sight.field - share * (sight.field - rest),
             unknown=torch.where(trusted, length(moved - share * correction), torch.inf),
@@ -175,7 +183,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         )
         return game.split(sight.point + moved), following
 
-    def oracle_calls(self, instances: Instances) -> OracleCalls:
+    def oracle_calls(self, game: Game) -> OracleCalls:
         return OracleCalls(1 + sum(CALLS.get(name, 0) for name in self.directions), start=2)
 
     def _look(self, game: Game, z: Tensor, state: StructuredState) -> tuple[Sight, Secants, Trust]:
@@ -241,9 +249,6 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
             features = torch.cat((sizes, angles, shared)).nan_to_num(0.0, 0.0, 0.0)
             memory = memory if self.recurrent else torch.zeros_like(memory)
             chosen, memory = network(features, memory)
-            if chosen.requires_grad:
-                # They weigh what has overflowed, and 0 · NaN is NaN.
-                chosen.register_hook(_finite)
             coefficients.append(chosen)
             memories.append(memory)
         of_x, of_y = coefficients
@@ -257,7 +262,3 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         )
         agreed = ((of_x[count:] + of_y[count:]) / 2).unsqueeze(2).unbind()
         return base, agreed, memories
-
-
-def _finite(gradient: Tensor) -> Tensor:
-    return gradient.nan_to_num(0.0, 0.0, 0.0)

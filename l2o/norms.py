@@ -1,4 +1,7 @@
-"""Lengths and ratios of each instance that stay differentiable where they vanish."""
+"""Lengths, angles and ratios of each instance's vectors.
+
+Axes: B instances, d joint coordinates.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,14 @@ import torch
 from torch import Tensor
 
 
+def norm(z: Tensor) -> Tensor:
+    """‖z‖ of each instance, (…, d) to (…, 1)."""
+    size: Tensor = torch.linalg.vector_norm(z, dim=-1, keepdim=True)
+    return size
+
+
 def length(vector: Tensor) -> Tensor:
-    """√(‖v‖² + ε⁴), ε of the float type, (…, d) to (…, 1)."""
+    """√(‖v‖² + ε⁴), ε of the float type: differentiable also at zero, (…, d) to (…, 1)."""
     smallest = torch.finfo(vector.dtype).eps ** 4
     return (vector.square().sum(-1, keepdim=True) + smallest).sqrt()
 
@@ -27,3 +36,8 @@ def slope(move: Tensor, change: Tensor) -> Tensor:
     """‖ΔG‖/‖Δz‖, zero where nothing moved, (B, 1)."""
     still = (move == 0).all(1, keepdim=True)
     return (length(change) / length(move)).masked_fill(still, 0)
+
+
+def or_one(value: Tensor) -> Tensor:
+    """The value, 1 where it is zero: a divisor for what is zero itself there."""
+    return torch.where(value == 0, 1, value)

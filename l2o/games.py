@@ -1,0 +1,290 @@
+"""The game: all that an optimizer sees of a problem, or of a user's modules.
+
+Axes: B instances, m / n coordinates of x / y, d = m + n joint coordinates of z = (x, y).
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from copy import copy
+from typing import NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from l2o.io.errors import UserError
+from l2o.resolvent import NEWTON_STEPS, solve_resolvent
+
+
+class Iterate(NamedTuple):
+    """A pair of points, one per instance."""
+
+    x: Tensor
+    """(B, m)"""
+    y: Tensor
+    """(B, n)"""
+
+
+class Costs(NamedTuple):
+    """What each player minimizes."""
+
+    f: Tensor
+    """The cost of x, (B,)."""
+    g: Tensor
+    """The cost of y, (B,); −f in a zero-sum game."""
+
+
+def join(iterate: tuple[Tensor, Tensor]) -> Tensor:
+    """z = (x, y), (…, d)."""
+    return torch.cat(iterate, dim=-1)
+
+
+class Game(ABC):
+    """Two players, a batch of B instances, and their mathematics.
+
+    The field is G(z) = (∇ₓf, ∇_y g), J its Jacobian. A subclass needs `costs` and the length; all
+    else follows by automatic differentiation. The hooks (`_field`, `_jvp`, …) are there for closed
+    forms to replace it.
+
+    Derivatives are partial: with y computed from x in a recorded graph, ∇_y g holds x fixed. They
+    are differentiable where the caller's gradient mode is on, and constants under
+    `torch.no_grad()`; so is a game's `constant()` always.
+    """
+
+    m: int
+    """Coordinates of x."""
+    n: int
+    """Coordinates of y."""
+    affine: bool = False
+    """Whether the field is affine, as in bilinear games."""
+    zero_sum: bool = True
+    """Whether g = −f."""
+    limit: float = 1e4
+    """An iterate with a coordinate beyond this, or not finite, has diverged."""
+    resolvent_in_closed_form: bool = False
+    """Whether a resolvent costs one oracle call, not the Newton steps that find it."""
+    _recorded: bool = True
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """B."""
+
+    @abstractmethod
+    def costs(self, x: Tensor, y: Tensor) -> Costs:
+        """What each player minimizes, (B,) each, for x of (B, m) and y of (B, n)."""
+
+    def at(self, iteration: int) -> Game:
+        """The game with the draw of an iteration, a pure function of its seed and the iteration.
+
+        One draw serves all calls of an iteration: on bilinear games, extragradient with a fresh
+        draw in its second call diverges (Mishchenko et al., AISTATS 2020). A game in which
+        nothing is drawn is the same in every iteration.
+        """
+        return self
+
+    def select(self, index: Tensor | slice) -> Game:
+        """The instances at `index` (positions, a mask or a slice)."""
+        raise NotImplementedError
+
+    def constant(self) -> Self:
+        """The same game, whose derivatives are constants to whoever asks for them."""
+        game = copy(self)
+        game._recorded = False
+        return game
+
+    def split(self, z: Tensor) -> Iterate:
+        """(x, y), the parts of z."""
+        return Iterate(z[..., : self.m], z[..., self.m :])
+
+    def diverged(self, x: Tensor, y: Tensor) -> Tensor:
+        """Whether each iterate has diverged, (…, B) for x of (…, B, m) and y of (…, B, n)."""
+        largest = torch.maximum(x.abs().amax(-1), y.abs().amax(-1))
+        return ~(largest <= self.limit)  # written so that NaN counts
+
+    def field(self, z: Tensor) -> Tensor:
+        """G(z) = (∇ₓf, ∇_y g), (B, d)."""
+        return self._derived(self._field, z)
+
+    def field_x(self, x: Tensor, y: Tensor) -> Tensor:
+        """∇ₓf, the first half of the field, (B, m)."""
+        return self._derived(self._field_x, x, y)
+
+    def field_y(self, x: Tensor, y: Tensor) -> Tensor:
+        """∇_y g, the second half of the field, (B, n)."""
+        return self._derived(self._field_y, x, y)
+
+    def jvp(self, z: Tensor, w: Tensor) -> Tensor:
+        """J w at z, (B, d)."""
+        return self._derived(self._jvp, z, w)
+
+    def vjp(self, z: Tensor, w: Tensor) -> Tensor:
+        """Jᵀ w at z, (B, d)."""
+        return self._derived(self._vjp, z, w)
+
+    def coupling(self, z: Tensor, w: Tensor) -> Tensor:
+        """(∇²xy f·v, ∇²yx g·u) for w = (u, v): the off-diagonal blocks of J times w, (B, d)."""
+        (x, y), (u, v) = self.split(z), self.split(w)
+        return join((self.coupling_x(x, y, v), self.coupling_y(x, y, u)))
+
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        """∇²xy f·v, (B, m), for v of (B, n)."""
+        return self._derived(self._coupling_x, x, y, v)
+
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        """∇²yx g·u, (B, n), for u of (B, m)."""
+        return self._derived(self._coupling_y, x, y, u)
+
+    def resolvent(self, z: Tensor, step: float | Tensor) -> Tensor:
+        """(I + αG)⁻¹z, (B, d): the point whose step −αG came from there.
+
+        Args:
+            z: (B, d).
+            step: α > 0, a number or (B, 1).
+        """
+        return self._derived(self._resolvent, z, step)
+
+    @property
+    def resolvent_calls(self) -> float:
+        """Oracle calls of a resolvent: 1 in closed form, else those of its Newton steps.
+
+        Each takes d products and two fields; one does where the field is affine, else there are
+        10 at most.
+        """
+        if self.resolvent_in_closed_form:
+            return 1
+        return (1 if self.affine else NEWTON_STEPS) * (self.m + self.n + 2)
+
+    def flipped(self, w: Tensor) -> Tensor:
+        """w with the sign of y's part turned: in a zero-sum game from G to ∇f, and back."""
+        return join((w[..., : self.m], -w[..., self.m :]))
+
+    def _derived(self, derive: Callable[..., Tensor], *args: Tensor | float) -> Tensor:
+        if self._recorded:
+            return derive(*args)
+        with torch.no_grad():
+            return derive(*args)
+
+    def _field(self, z: Tensor) -> Tensor:
+        x, y = self.split(z)
+        if not self.zero_sum:
+            return join((self._field_x(x, y), self._field_y(x, y)))
+        with _recording():
+            x, y = _node(x), _node(y)
+            cost = self.costs(x, y).f
+        grad_x, grad_y = _slopes(cost, (x, y))
+        return join((grad_x, -grad_y))
+
+    def _field_x(self, x: Tensor, y: Tensor) -> Tensor:
+        with _recording():
+            x, y = _node(x), _node(y)
+            cost = self.costs(x, y).f
+        return _slopes(cost, (x,))[0]
+
+    def _field_y(self, x: Tensor, y: Tensor) -> Tensor:
+        with _recording():
+            x, y = _node(x), _node(y)
+            cost = self.costs(x, y).g
+        return _slopes(cost, (y,))[0]
+
+    def _jvp(self, z: Tensor, w: Tensor) -> Tensor:
+        if self.zero_sum:
+            # J = D H with the symmetric Hessian H of f and D = diag(I, −I), so J w = D∇⟨∇f, w⟩.
+            with _recording():
+                z = _node(z)
+                value = self.flipped(self._field(z)) * w
+            return self.flipped(_derivatives(value, (z,))[0])
+        (x, y), (u, v) = self.split(z), self.split(w)
+        with _recording():
+            x, y = _node(x), _node(y)
+            of_f, of_g = (self._gradient_along(player, x, y, u, v) for player in (0, 1))
+        return join((_derivatives(of_f, (x,))[0], _derivatives(of_g, (y,))[0]))
+
+    def _vjp(self, z: Tensor, w: Tensor) -> Tensor:
+        if self.zero_sum:
+            return self.flipped(self._jvp(z, self.flipped(w)))  # Jᵀ = H D = D J D
+        with _recording():
+            z = _node(z)
+            value = self._field(z) * w
+        return _derivatives(value, (z,))[0]
+
+    def _coupling_x(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
+        with _recording():
+            x, y = _node(x), _node(y)
+            if self.zero_sum:
+                value = -self._field_y(x, y) * v
+            else:
+                value = self._gradient_along(0, x, y, None, v)
+        return _derivatives(value, (x,))[0]
+
+    def _coupling_y(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
+        with _recording():
+            x, y = _node(x), _node(y)
+            if self.zero_sum:
+                value = -self._field_x(x, y) * u
+            else:
+                value = self._gradient_along(1, x, y, u, None)
+        return _derivatives(value, (y,))[0]
+
+    def _gradient_along(
+        self, player: int, x: Tensor, y: Tensor, u: Tensor | None, v: Tensor | None
+    ) -> Tensor:
+        """⟨∇ₓc, u⟩ + ⟨∇_y c, v⟩ of the cost c of player 0 (f) or 1 (g), in a recorded graph."""
+        wanted = [(point, w) for point, w in ((x, u), (y, v)) if w is not None]
+        slopes = _slopes(self.costs(x, y)[player], tuple(point for point, _ in wanted))
+        products = [(slope * w).sum() for slope, (_, w) in zip(slopes, wanted, strict=True)]
+        return torch.stack(products).sum()
+
+    def _resolvent(self, z: Tensor, step: float | Tensor) -> Tensor:
+        return solve_resolvent(self, z, step)
+
+
+@contextmanager
+def _recording() -> Iterator[None]:
+    """Records a graph, whatever the caller's modes."""
+    inference = torch.is_inference_mode_enabled()
+    with torch.inference_mode(False) if inference else nullcontext(), torch.enable_grad():
+        yield
+
+
+def _node(tensor: Tensor) -> Tensor:
+    """The same point as a node of its own, to differentiate by.
+
+    It stays in the graph that it came from, but nothing else was computed from it: a derivative
+    by it holds all else fixed.
+    """
+    if tensor.is_inference():
+        tensor = tensor.clone()
+    return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
+
+
+def _slopes(cost: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The derivatives of a player's cost; see `_derivatives`.
+
+    Raises:
+        UserError: If the cost was not computed from the players by what PyTorch can differentiate.
+    """
+    if not cost.requires_grad:
+        raise UserError(
+            "costs: expected a function of x and y that PyTorch can differentiate, got values "
+            "without a graph; compute them from x and y by differentiable operations (not through "
+            "NumPy, .item(), .detach() or argmax)"
+        )
+    return _derivatives(cost, inputs)
+
+
+def _derivatives(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """d Σ value / d inputs, differentiable where the caller's gradient mode is on.
+
+    Zeros for an input that the value does not depend on.
+    """
+    if not value.requires_grad:
+        return tuple(torch.zeros_like(tensor) for tensor in inputs)
+    return torch.autograd.grad(
+        value.sum(),
+        inputs,
+        create_graph=torch.is_grad_enabled(),
+        allow_unused=True,
+        materialize_grads=True,
+    )
