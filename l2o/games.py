@@ -98,6 +98,20 @@ class Game(ABC):
         """(x, y), the parts of z."""
         return Iterate(z[..., : self.m], z[..., self.m :])
 
+    def project_x(self, x: Tensor) -> Tensor:
+        """The nearest x that is allowed, (B, m); the same where all are."""
+        return x
+
+    def project_y(self, y: Tensor) -> Tensor:
+        """The nearest y that is allowed, (B, n); the same where all are."""
+        return y
+
+    def project(self, z: Tensor) -> Tensor:
+        """The nearest z that is allowed, (B, d); the same where all are."""
+        x, y = self.split(z)
+        near_x, near_y = self.project_x(x), self.project_y(y)
+        return z if near_x is x and near_y is y else join((near_x, near_y))
+
     def diverged(self, x: Tensor, y: Tensor) -> Tensor:
         """Whether each iterate has diverged, (…, B) for x of (…, B, m) and y of (…, B, n)."""
         largest = torch.maximum(x.abs().amax(-1), y.abs().amax(-1))

@@ -1,11 +1,20 @@
 """Hand-designed methods, one file a scheme; each is an `Optimizer` with a grid for tuning."""
 
+from l2o.optimizers.hand_designed.acgd import ACGD
+from l2o.optimizers.hand_designed.adam_schemes import (
+    ConsensusAdam,
+    ExtraAdam,
+    LEADAdam,
+    OptimisticAdam,
+    PastExtraAdam,
+    SGAAdam,
+)
 from l2o.optimizers.hand_designed.adaptive_ogda import AdaptiveOGDA
 from l2o.optimizers.hand_designed.adjusted import SGA, Consensus
 from l2o.optimizers.hand_designed.agraal import AGRAAL
 from l2o.optimizers.hand_designed.anchoring import GDAnchoring
 from l2o.optimizers.hand_designed.anderson import Anderson
-from l2o.optimizers.hand_designed.base import Grid, HandDesigned
+from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Players
 from l2o.optimizers.hand_designed.cgd import CGD
 from l2o.optimizers.hand_designed.eag import EAGC, EAGV, FEG
 from l2o.optimizers.hand_designed.extragradient import AdaptiveExtragradient, Extragradient
@@ -15,10 +24,13 @@ from l2o.optimizers.hand_designed.gmres import GMRES
 from l2o.optimizers.hand_designed.halpern import Halpern
 from l2o.optimizers.hand_designed.kbeam import KBeam
 from l2o.optimizers.hand_designed.lead import LEAD, AlternatingLEAD
+from l2o.optimizers.hand_designed.lookahead import Lookahead
 from l2o.optimizers.hand_designed.negative_momentum import NegativeMomentum
 from l2o.optimizers.hand_designed.ogda import OGDA
+from l2o.optimizers.hand_designed.rules import SGD, Adam
 
 __all__ = [
+    "ACGD",
     "AGRAAL",
     "CGD",
     "EAGC",
@@ -29,12 +41,16 @@ __all__ = [
     "LEAD",
     "OGDA",
     "SGA",
+    "SGD",
+    "Adam",
     "AdaptiveExtragradient",
     "AdaptiveOGDA",
     "AlternatingGDA",
     "AlternatingLEAD",
     "Anderson",
     "Consensus",
+    "ConsensusAdam",
+    "ExtraAdam",
     "Extragradient",
     "FollowTheRidge",
     "GDAnchoring",
@@ -42,5 +58,11 @@ __all__ = [
     "Halpern",
     "HandDesigned",
     "KBeam",
+    "LEADAdam",
+    "Lookahead",
     "NegativeMomentum",
+    "OptimisticAdam",
+    "PastExtraAdam",
+    "Players",
+    "SGAAdam",
 ]

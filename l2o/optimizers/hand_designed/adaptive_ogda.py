@@ -9,7 +9,7 @@ from torch import Tensor
 
 from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Value
 from l2o.optimizers.hand_designed.lipschitz import probe, steepest
 
 
@@ -34,7 +34,7 @@ class AdaptiveOGDA(HandDesigned[AdaptiveState]):
         relative_step: s > 0.
     """
 
-    relative_step: Hyperparameter = 0.3
+    relative_step: Value = 0.3
 
     grids = {"relative_step": Grid(0.1, 1.0, points=10, above=0)}
     calls = OracleCalls(1, start=2)

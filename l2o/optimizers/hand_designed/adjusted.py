@@ -13,6 +13,8 @@ from l2o.optimizers.hand_designed.base import (
     Grid,
     Hyperparameter,
     Memoryless,
+    Value,
+    times,
 )
 
 ADJUSTMENTS = Grid(1e-2, 10.0, points=10, log=True, above=0)
@@ -33,8 +35,10 @@ class SGA(Memoryless):
     """
 
     step_size: Hyperparameter = 0.1
-    adjustment: Hyperparameter = 0.1
+    adjustment: Value = 0.1
 
+    per_player = True
+    needs_products = True
     grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
 
     def oracle_calls(self, game: Game) -> OracleCalls:
@@ -42,11 +46,15 @@ class SGA(Memoryless):
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         field = game.field(z)
-        if game.zero_sum:
-            adjustment = -game.coupling(z, field)
-        else:
-            adjustment = (game.vjp(z, field) - game.jvp(z, field)) / 2
-        return z - self.step_size * (field + self.adjustment * adjustment)
+        adjusted = field + self.adjustment * symplectic(game, z, field)
+        return z - times(self.step_size, adjusted, game)
+
+
+def symplectic(game: Game, z: Tensor, field: Tensor) -> Tensor:
+    """AᵀG with A = ½(M − Mᵀ), (B, d)."""
+    if game.zero_sum:
+        return -game.coupling(z, field)
+    return (game.vjp(z, field) - game.jvp(z, field)) / 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,11 +71,13 @@ class Consensus(Memoryless):
     """
 
     step_size: Hyperparameter = 0.1
-    adjustment: Hyperparameter = 0.1
+    adjustment: Value = 0.1
 
+    per_player = True
+    needs_products = True
     grids = {"step_size": STEP_SIZES, "adjustment": ADJUSTMENTS}
     calls = OracleCalls(2)
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         field = game.field(z)
-        return z - self.step_size * (field + self.adjustment * game.vjp(z, field))
+        return z - times(self.step_size, field + self.adjustment * game.vjp(z, field), game)

@@ -12,7 +12,7 @@ from l2o.optimizers.hand_designed.base import (
     Anchored,
     Grid,
     HandDesigned,
-    Hyperparameter,
+    Value,
     zeros,
 )
 
@@ -29,9 +29,9 @@ class GDAnchoring(HandDesigned[Anchored]):
     Source: Ryu, Yuan and Yin (2019).
     """
 
-    step_size: Hyperparameter = 1.0
-    power: Hyperparameter = 0.667
-    anchoring: Hyperparameter = 2.0
+    step_size: Value = 1.0
+    power: Value = 0.667
+    anchoring: Value = 2.0
 
     grids = {
         "step_size": STEP_SIZES,

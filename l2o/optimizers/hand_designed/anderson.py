@@ -12,7 +12,7 @@ from l2o.games import Game, join
 from l2o.io import checks
 from l2o.norms import norm
 from l2o.optimizers.base import Optimizer, OracleCalls
-from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Hyperparameter, zeros
+from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Value, zeros
 from l2o.optimizers.hand_designed.extragradient import AdaptiveExtragradient
 
 GROWTH = 10.0
@@ -60,8 +60,8 @@ class Anderson(HandDesigned[AndersonState]):
 
     base: Optimizer[Any] = field(default_factory=AdaptiveExtragradient)
     memory: int = 10
-    regularization: Hyperparameter = 1e-6
-    trust: Hyperparameter = 1000.0
+    regularization: Value = 1e-6
+    trust: Value = 1000.0
 
     grids = {
         "regularization": Grid(1e-10, 1e-4, points=3, log=True, above=1e-15, below=10),
@@ -113,7 +113,7 @@ def _pushed(changes: Tensor, newest: Tensor, columns: Tensor) -> Tensor:
     return torch.where((ages < columns).unsqueeze(1), pushed, 0)
 
 
-def _least_squares(matrix: Tensor, right: Tensor, regularization: Hyperparameter) -> Tensor:
+def _least_squares(matrix: Tensor, right: Tensor, regularization: Value) -> Tensor:
     """argmin ‖right − matrix γ‖² + λ²‖matrix‖²‖γ‖² for each instance, (B, M)."""
     # To scale first keeps the squares of a residual of 1e-200 from underflowing.
     scale = matrix.abs().amax(dim=(1, 2), keepdim=True)

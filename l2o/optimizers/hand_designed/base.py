@@ -19,8 +19,31 @@ from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.optimizers.base import Optimizer, OracleCalls, State
 
-Hyperparameter = float | Tensor
+
+class Players(NamedTuple):
+    """A value for each player: numbers, or tensors that broadcast with (B, m) and (B, n)."""
+
+    x: float | Tensor
+    y: float | Tensor
+
+
+Value = float | Tensor
 """A number for all instances, or one for each, (B, 1)."""
+Hyperparameter = Value | Players
+"""The same, or one for each player."""
+
+
+def of_player(value: Hyperparameter, which: int) -> float | Tensor:
+    """The value for player 0 (x) or 1 (y)."""
+    return value[which] if isinstance(value, Players) else value
+
+
+def times(value: Hyperparameter, w: Tensor, game: Game) -> Tensor:
+    """The value times w, (B, d), each player's part times its own."""
+    if not isinstance(value, Players):
+        return value * w
+    u, v = game.split(w)
+    return join((value.x * u, value.y * v))
 
 
 @dataclass(frozen=True)
@@ -72,6 +95,10 @@ class Grid:
 
     def check(self, name: str, value: Hyperparameter) -> None:
         """Raises UserError unless a value is allowed; one per instance is taken as it is."""
+        if isinstance(value, Players):
+            for part in value:
+                self.check(name, part)
+            return
         if isinstance(value, Tensor):
             return
         if not self.above < checks.number(name, value) < self.below:
@@ -95,6 +122,10 @@ class HandDesigned(Optimizer[State]):
     """What tuning tries for each hyperparameter that is to be tuned; none: tuning-free."""
     calls: ClassVar[OracleCalls] = OracleCalls(1)
     """Oracle calls, where their number does not depend on the game."""
+    per_player: ClassVar[bool] = False
+    """Whether the step size may differ between the players."""
+    needs_products: ClassVar[bool] = False
+    """Whether the method asks for products with the Jacobian."""
     needs_zero_sum: ClassVar[bool] = False
     """Whether the method is defined for zero-sum games alone."""
 
@@ -120,7 +151,7 @@ class HandDesigned(Optimizer[State]):
 
     def step(self, game: Game, iterate: Iterate, state: State) -> tuple[Iterate, State]:
         z, state = self.advance(game, join(iterate), state)
-        return game.split(z), state
+        return game.split(game.project(z)), state
 
     @abstractmethod
     def begin(self, game: Game, z: Tensor) -> State:

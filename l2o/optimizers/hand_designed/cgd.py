@@ -11,7 +11,7 @@ from torch import Tensor
 from l2o.games import Game, join
 from l2o.norms import norm, or_one
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Memoryless, Value
 
 SOLVER_ITERATIONS = 10
 """Conjugate gradient iterations at most; as many as coordinates are enough."""
@@ -31,14 +31,15 @@ class CGD(Memoryless):
     Source: Schäfer and Anandkumar (NeurIPS 2019).
     """
 
-    step_size: Hyperparameter = 0.1
+    step_size: Value = 0.1
 
+    needs_products = True
     needs_zero_sum = True
     grids = {"step_size": STEP_SIZES}
 
     def oracle_calls(self, game: Game) -> OracleCalls:
         # The gradient, the two halves of a pair around the solver, a pair in each iteration.
-        return OracleCalls(2 + _iterations(game.m))
+        return OracleCalls(2 + solver_iterations(game.m))
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         (x, y), eta = game.split(z), self.step_size
@@ -48,7 +49,7 @@ class CGD(Memoryless):
             return u - eta * eta * game.coupling_x(x, y, game.coupling_y(x, y, u))
 
         right = grad_x - eta * game.coupling_x(x, y, descent_y)
-        dx = -eta * conjugate_gradients(system, right, _iterations(x.shape[1]))
+        dx = -eta * conjugate_gradients(system, right, solver_iterations(x.shape[1]))
         dy = -eta * (descent_y + game.coupling_y(x, y, dx))
         return z + join((dx, dy))
 
@@ -76,5 +77,6 @@ def conjugate_gradients(system: Callable[[Tensor], Tensor], right: Tensor, count
     return solution
 
 
-def _iterations(coordinates: int) -> int:
+def solver_iterations(coordinates: int) -> int:
+    """Conjugate gradient iterations for so many coordinates."""
     return min(coordinates, SOLVER_ITERATIONS)

@@ -14,7 +14,7 @@ from l2o.optimizers.hand_designed.base import (
     Anchored,
     Grid,
     HandDesigned,
-    Hyperparameter,
+    Value,
     zeros,
 )
 
@@ -34,7 +34,7 @@ class EAGC(HandDesigned[Anchored]):
     Source: Yoon and Ryu (ICML 2021).
     """
 
-    lipschitz: Hyperparameter = 1.0
+    lipschitz: Value = 1.0
 
     grids = {"lipschitz": LIPSCHITZ}
     calls = OracleCalls(2)
@@ -71,7 +71,7 @@ class EAGV(HandDesigned[VaryingStep]):
     Source: Yoon and Ryu (ICML 2021).
     """
 
-    lipschitz: Hyperparameter = 1.0
+    lipschitz: Value = 1.0
 
     grids = {"lipschitz": LIPSCHITZ}
     calls = OracleCalls(2)
@@ -101,8 +101,8 @@ class FEG(HandDesigned[Anchored]):
     Source: Lee and Kim (NeurIPS 2021).
     """
 
-    lipschitz: Hyperparameter = 1.0
-    comonotonicity: Hyperparameter = 0.0
+    lipschitz: Value = 1.0
+    comonotonicity: Value = 0.0
 
     grids = {
         "lipschitz": LIPSCHITZ,
@@ -123,7 +123,7 @@ class FEG(HandDesigned[Anchored]):
         return z, Anchored(state.anchor, time)
 
 
-def _anchored_step(game: Game, z: Tensor, state: Anchored, step: Hyperparameter) -> Tensor:
+def _anchored_step(game: Game, z: Tensor, state: Anchored, step: Value) -> Tensor:
     w = torch.lerp(z, state.anchor, 1 / (state.iteration + 2))
     half = w - step * game.field(z)
     return w - step * game.field(half)

@@ -14,6 +14,8 @@ from l2o.optimizers.hand_designed.base import (
     HandDesigned,
     Hyperparameter,
     Memoryless,
+    Value,
+    times,
 )
 from l2o.optimizers.hand_designed.lipschitz import Lipschitz, probe, steepest
 
@@ -31,12 +33,13 @@ class Extragradient(Memoryless):
 
     step_size: Hyperparameter = 0.1
 
+    per_player = True
     grids = {"step_size": STEP_SIZES}
     calls = OracleCalls(2)
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
-        half = z - self.step_size * game.field(z)
-        return z - self.step_size * game.field(half)
+        half = game.project(z - times(self.step_size, game.field(z), game))
+        return z - times(self.step_size, game.field(half), game)
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +50,7 @@ class AdaptiveExtragradient(HandDesigned[Lipschitz]):
         relative_step: s > 0.
     """
 
-    relative_step: Hyperparameter = 0.5
+    relative_step: Value = 0.5
 
     grids = {"relative_step": Grid(0.1, 1.0, points=10, above=0)}
     calls = OracleCalls(2, start=2)
@@ -57,7 +60,7 @@ class AdaptiveExtragradient(HandDesigned[Lipschitz]):
 
     def advance(self, game: Game, z: Tensor, state: Lipschitz) -> tuple[Tensor, Lipschitz]:
         field = game.field(z)
-        half = z - self.relative_step / state.constant * field
+        half = game.project(z - self.relative_step / state.constant * field)
         ahead = game.field(half)
         constant = steepest(state.constant, ahead - field, half - z)
         return z - self.relative_step / constant * ahead, Lipschitz(constant)

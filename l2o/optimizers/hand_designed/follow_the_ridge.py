@@ -10,7 +10,7 @@ from torch import Tensor
 from l2o.games import Game, join
 from l2o.io.errors import UserError
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless, NoState
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Memoryless, NoState, Value
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,9 +27,10 @@ class FollowTheRidge(Memoryless):
     Source: Wang, Zhang and Ba (ICLR 2020).
     """
 
-    step_size: Hyperparameter = 0.1
-    step_size_y: Hyperparameter = 0.1
+    step_size: Value = 0.1
+    step_size_y: Value = 0.1
 
+    needs_products = True
     needs_zero_sum = True
     grids = {"step_size": STEP_SIZES, "step_size_y": STEP_SIZES}
 

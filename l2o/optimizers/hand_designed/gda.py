@@ -7,7 +7,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from l2o.games import Game, join
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Hyperparameter, Memoryless
+from l2o.optimizers.hand_designed.base import (
+    STEP_SIZES,
+    Hyperparameter,
+    Memoryless,
+    of_player,
+    times,
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,10 +28,11 @@ class GDA(Memoryless):
 
     step_size: Hyperparameter = 0.1
 
+    per_player = True
     grids = {"step_size": STEP_SIZES}
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
-        return z - self.step_size * game.field(z)
+        return z - times(self.step_size, game.field(z), game)
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,10 +47,11 @@ class AlternatingGDA(Memoryless):
 
     step_size: Hyperparameter = 0.1
 
+    per_player = True
     grids = {"step_size": STEP_SIZES}
 
     def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
-        x = x - self.step_size * game.field_x(x, y)
-        y = y - self.step_size * game.field_y(x, y)
+        x = game.project_x(x - of_player(self.step_size, 0) * game.field_x(x, y))
+        y = y - of_player(self.step_size, 1) * game.field_y(x, y)
         return join((x, y))

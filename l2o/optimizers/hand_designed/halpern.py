@@ -13,7 +13,7 @@ from l2o.optimizers.hand_designed.base import (
     Anchored,
     Grid,
     HandDesigned,
-    Hyperparameter,
+    Value,
     zeros,
 )
 
@@ -32,7 +32,7 @@ class Halpern(HandDesigned[Anchored]):
         (ICLR 2021), Method 1.
     """
 
-    step_size: Hyperparameter = 1.0
+    step_size: Value = 1.0
 
     grids = {"step_size": Grid(1e-2, 10**1.5, points=15, log=True, above=0, below=100)}
 

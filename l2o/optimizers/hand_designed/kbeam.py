@@ -12,7 +12,7 @@ from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.seeds import generator
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter, zeros
+from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Value, zeros
 
 
 class Beams(NamedTuple):
@@ -42,8 +42,8 @@ class KBeam(HandDesigned[Beams]):
     """
 
     beams: int = 5
-    step_size: Hyperparameter = 0.1
-    decay: Hyperparameter = 0.5
+    step_size: Value = 0.1
+    decay: Value = 0.5
     box: float = 0.5
 
     needs_zero_sum = True

@@ -9,7 +9,14 @@ from torch import Tensor
 
 from l2o.games import Game, join
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.base import (
+    STEP_SIZES,
+    Grid,
+    HandDesigned,
+    Hyperparameter,
+    of_player,
+    times,
+)
 from l2o.optimizers.hand_designed.negative_momentum import Velocity
 
 
@@ -37,14 +44,17 @@ class LEAD(HandDesigned[Velocity]):
         "momentum": Grid(-0.3, 0.6, points=4, above=-1, below=1),
     }
     calls = OracleCalls(2)
+    per_player = True
+    needs_products = True
 
     def begin(self, game: Game, z: Tensor) -> Velocity:
         return Velocity(torch.zeros_like(z))
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         velocity = state.velocity
-        force = self.step_size * game.field(z) + self.coupling * game.coupling(z, velocity)
-        velocity = self.momentum * velocity - force
+        force = times(self.step_size, game.field(z), game)
+        force = force + times(self.coupling, game.coupling(z, velocity), game)
+        velocity = times(self.momentum, velocity, game) - force
         return z + velocity, Velocity(velocity)
 
 
@@ -56,9 +66,11 @@ class AlternatingLEAD(LEAD):
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         (x, y), (dx, dy) = game.split(z), game.split(state.velocity)
-        force = self.step_size * game.field_x(x, y) + self.coupling * game.coupling_x(x, y, dy)
-        dx = self.momentum * dx - force
+        (eta, alpha, beta), (eta_y, alpha_y, beta_y) = (
+            [of_player(v, i) for v in (self.step_size, self.coupling, self.momentum)]
+            for i in (0, 1)
+        )
+        dx = beta * dx - (eta * game.field_x(x, y) + alpha * game.coupling_x(x, y, dy))
         x = x + dx
-        force = self.step_size * game.field_y(x, y) + self.coupling * game.coupling_y(x, y, dx)
-        dy = self.momentum * dy - force
+        dy = beta_y * dy - (eta_y * game.field_y(x, y) + alpha_y * game.coupling_y(x, y, dx))
         return join((x, y + dy)), Velocity(join((dx, dy)))

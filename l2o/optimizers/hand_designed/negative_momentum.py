@@ -9,7 +9,14 @@ import torch
 from torch import Tensor
 
 from l2o.games import Game, join
-from l2o.optimizers.hand_designed.base import STEP_SIZES, Grid, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.base import (
+    STEP_SIZES,
+    Grid,
+    HandDesigned,
+    Hyperparameter,
+    Value,
+    of_player,
+)
 
 
 class Velocity(NamedTuple):
@@ -33,8 +40,9 @@ class NegativeMomentum(HandDesigned[Velocity]):
     """
 
     step_size: Hyperparameter = 0.1
-    momentum: Hyperparameter = -0.5
+    momentum: Value = -0.5
 
+    per_player = True
     grids = {
         "step_size": STEP_SIZES,
         "momentum": Grid(-0.9, -0.1, points=5, above=-1, below=1),
@@ -45,7 +53,8 @@ class NegativeMomentum(HandDesigned[Velocity]):
 
     def advance(self, game: Game, z: Tensor, state: Velocity) -> tuple[Tensor, Velocity]:
         (x, y), (dx, dy) = game.split(z), game.split(state.velocity)
-        x = x - self.step_size * game.field_x(x, y) + self.momentum * dx
-        y = y - self.step_size * game.field_y(x, y) + self.momentum * dy
+        eta_x, eta_y = (of_player(self.step_size, which) for which in (0, 1))
+        x = game.project_x(x - eta_x * game.field_x(x, y) + self.momentum * dx)
+        y = y - eta_y * game.field_y(x, y) + self.momentum * dy
         moved = join((x, y))
         return moved, Velocity(moved - z)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from l2o.games import Game
 from l2o.optimizers.base import OracleCalls
-from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter
+from l2o.optimizers.hand_designed.base import STEP_SIZES, HandDesigned, Hyperparameter, times
 
 
 class PastField(NamedTuple):
@@ -32,6 +32,7 @@ class OGDA(HandDesigned[PastField]):
 
     step_size: Hyperparameter = 0.1
 
+    per_player = True
     grids = {"step_size": STEP_SIZES}
     calls = OracleCalls(1, start=1)
 
@@ -40,4 +41,4 @@ class OGDA(HandDesigned[PastField]):
 
     def advance(self, game: Game, z: Tensor, state: PastField) -> tuple[Tensor, PastField]:
         field = game.field(z)
-        return z - self.step_size * (2 * field - state.field), PastField(field)
+        return z - times(self.step_size, 2 * field - state.field, game), PastField(field)
