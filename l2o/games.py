@@ -296,8 +296,9 @@ def _derivatives(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...
     if not value.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
     return torch.autograd.grad(
-        value.sum(),
+        value,
         inputs,
+        torch.ones_like(value),
         create_graph=torch.is_grad_enabled(),
         allow_unused=True,
         materialize_grads=True,

@@ -68,6 +68,8 @@ def _newton(game: Game, target: Tensor, scale: Tensor) -> Tensor:
         direction = torch.linalg.solve_ex(here.jacobian(z[rows]), missing.unsqueeze(-1))[0]
         z[rows], moved = here.shortened_step(z[rows], missing, direction.squeeze(-1), unsolved)
         rows = rows[moved.squeeze(1)]
+        if not len(rows):
+            break
     return z
 
 
