@@ -78,7 +78,7 @@ class Adam(_ByAdam):
 
 
 class SGD(Minimax):
-    """Descent with momentum for both players, at once or alternating: v ← μv + (1 − τ)g, w ← w − lr·v.
+    """Descent with momentum, at once or alternating: v ← μv + (1 − τ)g, w ← w − lr·v.
 
     Args:
         params: Groups with roles, see `Minimax`.
