@@ -182,13 +182,15 @@ class Game(ABC):
 
     def _field(self, z: Tensor) -> Tensor:
         x, y = self.split(z)
-        if not self.zero_sum:
-            return join((self._field_x(x, y), self._field_y(x, y)))
         with _recording():
             x, y = _node(x), _node(y)
-            cost = self.costs(x, y).f
-        grad_x, grad_y = _slopes(cost, (x, y))
-        return join((grad_x, -grad_y))
+            costs = self.costs(x, y)
+        if self.zero_sum:
+            grad_x, grad_y = _slopes(costs.f, (x, y))
+            return join((grad_x, -grad_y))
+        # The costs may share a part of their graphs, which the second may free.
+        (of_x,) = _slopes(costs.f, (x,), retain=True)
+        return join((of_x, _slopes(costs.g, (y,))[0]))
 
     def _field_x(self, x: Tensor, y: Tensor) -> Tensor:
         with _recording():
@@ -273,7 +275,7 @@ def _node(tensor: Tensor) -> Tensor:
     return tensor.view_as(tensor) if tensor.requires_grad else tensor.detach().requires_grad_()
 
 
-def _slopes(cost: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _slopes(cost: Tensor, inputs: tuple[Tensor, ...], retain: bool = False) -> tuple[Tensor, ...]:
     """The derivatives of a player's cost; see `_derivatives`.
 
     Raises:
@@ -285,13 +287,16 @@ def _slopes(cost: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
             "without a graph; compute them from x and y by differentiable operations (not through "
             "NumPy, .item(), .detach() or argmax)"
         )
-    return _derivatives(cost, inputs)
+    return _derivatives(cost, inputs, retain)
 
 
-def _derivatives(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+def _derivatives(
+    value: Tensor, inputs: tuple[Tensor, ...], retain: bool = False
+) -> tuple[Tensor, ...]:
     """d Σ value / d inputs, differentiable where the caller's gradient mode is on.
 
-    Zeros for an input that the value does not depend on.
+    Zeros for an input that the value does not depend on. The graph is freed unless it is to be
+    retained.
     """
     if not value.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
@@ -299,6 +304,7 @@ def _derivatives(value: Tensor, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...
         value,
         inputs,
         torch.ones_like(value),
+        retain_graph=retain or torch.is_grad_enabled(),
         create_graph=torch.is_grad_enabled(),
         allow_unused=True,
         materialize_grads=True,
