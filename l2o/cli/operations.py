@@ -16,9 +16,8 @@ from l2o.cli.compare import hand_designed
 from l2o.evaluation.measure import sample_set, size_of_test
 from l2o.evaluation.operations import Operations, count_operations
 from l2o.io import checks
-from l2o.io.settings import build, construct
+from l2o.io.settings import build
 from l2o.optimizers import LearnedOptimizer, Optimizer
-from l2o.optimizers.learned.twin import Tricks
 from l2o.problems import Problem
 from l2o.reporting.report import write_config, write_metrics, write_versions
 
@@ -40,9 +39,6 @@ def operations(config: Mapping[str, Any]) -> dict[str, float]:
     """
     seed = checks.count("seed", config["seed"], minimum=0)
     directory = checks.path("run_dir", config["run_dir"])
-    # Under the names that were given, not those of the variant that they are handed on to.
-    tricks = checks.mapping("protocol", config["protocol"]).get("tricks")
-    construct(Tricks, tricks, "protocol.tricks")
     problem = build(config["problem"], Problem, "problem")
     problem.check()
     methods = hand_designed(

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from filelock import lock_descriptor
+
 from l2o.io.errors import UserError
 
 LOCK = ".lock"
 """The file whose lock is held while a run writes. The system drops the lock when the process
 ends, however it ends, so that the file may stay."""
-
 
 FAILURE, PRUNED = "failure.json", "pruned.json"
 """What a job of a sweep leaves in place of results: why it failed, or that it was ended early
@@ -37,18 +36,18 @@ def claimed(directory: Path) -> Iterator[None]:
         raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
     with lock as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            ours = lock_descriptor(file.fileno(), blocking=False)
         except OSError as error:
-            if error.errno not in (errno.EWOULDBLOCK, errno.EACCES):
-                raise UserError(
-                    f"{directory}: cannot be locked against other runs ({error.strerror}); "
-                    "choose a directory on another file system"
-                ) from None
+            raise UserError(
+                f"{directory}: cannot be locked against other runs ({error.strerror}); "
+                "choose a directory on another file system"
+            ) from None
+        if not ours:
             file.seek(0)
             raise UserError(
                 f"{directory}: another run is writing there ({file.read().strip()}); "
                 "wait for it to end, or choose another directory"
-            ) from None
+            )
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
@@ -59,12 +58,9 @@ def in_use(directory: Path) -> bool:
     """Whether a run is writing into a directory at this moment."""
     try:
         with (directory / LOCK).open() as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except FileNotFoundError:
+            return not lock_descriptor(file.fileno(), blocking=False)
+    except OSError:
         return False
-    except OSError as error:
-        return error.errno in (errno.EWOULDBLOCK, errno.EACCES)
-    return False
 
 
 def refuse_used(directory: Path) -> None:

@@ -32,7 +32,7 @@ def pretrained() -> dict[str, Pretrained]:
     """The shipped optimizers by name, for `l2o.load(name)`.
 
     Example:
-        >>> for name, known in l2o.io.pretrained().items():
+        >>> for name, known in l2o.pretrained().items():
         ...     print(name, {problem: r["sr1"] for problem, r in known.results.items()})
     """
     paths = sorted(WEIGHTS.rglob("*.safetensors"))

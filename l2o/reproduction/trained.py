@@ -130,7 +130,7 @@ def _tried(job: Job) -> str:
     """A run on the matrix game in a few words."""
     settings = job.settings
     inputs = "logarithmic" if settings["variant"] == "twin_log_inputs" else "plain"
-    rescale = float(settings.get("protocol.tricks.state_rescale", 1e-4))
+    rescale = float(settings.get("variant.state_rescale", 1e-4))
     states = "kept" if rescale == 1 else f"times {rescale:g}"
     flow = "full" if settings.get("protocol.detach") == "none" else "greedy"
     return f"`{settings['reward']}`, {inputs}, {states}, {flow}"

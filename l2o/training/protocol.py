@@ -9,7 +9,6 @@ from l2o.evaluation.metrics import SCORES
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.settings import construct
-from l2o.optimizers.learned.twin import Tricks
 from l2o.unroll import Detach
 
 LONGEST_OFFERED = 1000
@@ -112,14 +111,10 @@ class Protocol:
     def from_settings(cls, settings: object) -> Protocol:
         """The protocol that a config describes.
 
-        Its tricks concern the optimizer, whose settings refer to them; here they are checked, so
-        that a message has the name that was given.
-
         Raises:
             UserError: If a value is not allowed.
         """
         given = checks.mapping("protocol", settings)
-        construct(Tricks, given.pop("tricks", None), "protocol.tricks")
         policies = [policy.value for policy in Detach]
         given["detach"] = Detach(checks.choice("protocol.detach", given.get("detach"), policies))
         validation = construct(Validation, given.get("validation"), "protocol.validation")

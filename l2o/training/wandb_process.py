@@ -7,7 +7,6 @@ input ends, training has ended: it sends the rest, and has `wait_seconds` for th
 from __future__ import annotations
 
 import csv
-import fcntl
 import json
 import math
 import os
@@ -22,6 +21,7 @@ from typing import Any
 
 import wandb
 import yaml
+from filelock import lock_descriptor
 
 POLL_S = 2.0
 """Between two looks for new epochs."""
@@ -40,7 +40,7 @@ def main() -> None:
     watch.start()
     with (directory / "wandb" / ".lock").open("w") as lock:
         # The process of an earlier part of the run may still be sending.
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        lock_descriptor(lock.fileno())
         try:
             run = _begin(request, training)
             _record(run, directory, ended)

@@ -70,7 +70,7 @@ def rows_of(rows: list[dict[str, str]], name: str) -> str:
 
 def test_learned_optimizers_run_on_the_same_test_set(tmp_path: Path) -> None:
     """A trained checkpoint, twice, beside one method; its numbers are those of its own test."""
-    train(training(tmp_path / "run", "evaluation.iterations=60", "protocol.tricks.state_std=0"))
+    train(training(tmp_path / "run", "evaluation.iterations=60", "variant.state_std=0"))
     path = tmp_path / "run" / "checkpoints" / "best.ckpt"
     size = ["evaluation.instances=2", "evaluation.starts=2"]
     config = composed(tmp_path / "out", "only=[ogda]", f"checkpoints=[{path},{path}]", *size)

@@ -107,8 +107,7 @@ OWN: dict[str, dict[str, Allowed]] = {
     },
     "operations": {
         **READ,
-        **begins("variant", "protocol.tricks"),
-        "protocol": nothing,
+        **begins("variant"),
         "methods": nothing,
         "only": lambda value: value == [],
     },

@@ -17,7 +17,7 @@ STORAGE = "sqlite:///outputs/studies.db"
 WITHOUT_WINDOW = [setting for setting in SMALL if not setting.startswith("protocol.window")]
 STUDY = [
     *("--multirun", "sweep=optuna_twin", *WITHOUT_WINDOW, "protocol.epochs=4"),
-    *("protocol.validation.every=1", "protocol.tricks.state_rescale=1", "protocol.window=2,3"),
+    *("protocol.validation.every=1", "variant.state_rescale=1", "protocol.window=2,3"),
     *("protocol.learning_rate=tag(log,interval(1e-5,1e-1))", "pruning.startup_trials=1"),
     "pruning.warmup_epochs=1",
 ]

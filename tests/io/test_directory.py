@@ -36,6 +36,17 @@ def test_only_one_process_at_a_time_and_no_stale_locks(tmp_path: Path) -> None:
         pass
 
 
+def test_asking_neither_creates_nor_writes(tmp_path: Path) -> None:
+    assert not in_use(tmp_path)
+    assert not list(tmp_path.iterdir())
+    with claimed(tmp_path):
+        holder = (tmp_path / ".lock").read_text()
+        (tmp_path / ".lock").chmod(0o444)
+        assert in_use(tmp_path)
+        assert (tmp_path / ".lock").read_text() == holder
+    assert not in_use(tmp_path)
+
+
 def test_what_cannot_be_claimed_gets_one_line(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     words = r"file/run: cannot be written \(Not a directory\)"

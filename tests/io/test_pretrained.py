@@ -15,7 +15,7 @@ from l2o.io.settings import build
 from l2o.optimizers import StructuredTwin
 from l2o.problems import Problem
 
-NAMES = list(l2o.io.pretrained())
+NAMES = list(l2o.pretrained())
 
 
 def test_there_are_an_untrained_one_and_two_trained_ones() -> None:
@@ -29,7 +29,7 @@ def test_together_they_are_small() -> None:
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("problem", ["seesaw_range7", "matrix_game"])
 def test_it_reaches_its_recorded_figures(name: str, problem: str) -> None:
-    recorded = l2o.io.pretrained()[name].results[problem]
+    recorded = l2o.pretrained()[name].results[problem]
     size = dict(recorded["evaluation"])
     seed = size.pop("seed")
     instances = build(recorded["problem"], Problem, "problem")

@@ -23,7 +23,7 @@ def test_the_matrix_game_tells_what_was_tried_and_what_was_best(tmp_path: Path) 
         trained(tmp_path, 0.0, 0.9, reward="objective", variant="twin"),
         trained(tmp_path, 0.0, 0.4, reward="objective", variant="twin_log_inputs"),
     ]
-    kept = {"protocol.tricks.state_rescale": 1.0, "protocol.detach": "none"}
+    kept = {"variant.state_rescale": 1.0, "protocol.detach": "none"}
     text = matrix_game(runs, tmp_path)
     assert "| `objective`, plain, times 0.0001, greedy | 0.0 |" in text
     assert "None solves it; best is `objective`, logarithmic, times 0.0001, greedy" in text

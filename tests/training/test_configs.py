@@ -19,7 +19,7 @@ SMALL = [
     "protocol.instances=4",
     "protocol.validation.instances=2",
     "protocol.validation.iterations=3",
-    "protocol.tricks.warmup_iterations=1",
+    "variant.warmup_iterations=1",
     "variant.hidden_size=3",
     "evaluation.instances=2",
     "evaluation.starts=2",
@@ -28,10 +28,17 @@ SMALL = [
 """A run of two windows, and a test of five iterations."""
 
 
+def small(*overrides: str) -> list[str]:
+    """Those of a small run, and others; the structured twin knows no warm-up."""
+    structured = any(one.endswith("=structured_twin") for one in overrides)
+    own = [one for one in SMALL if not (structured and "warmup" in one)]
+    return [*own, *overrides]
+
+
 def composed(directory: Path, *overrides: str) -> dict[str, Any]:
     """The config of a small run, as a script hands it on."""
     with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-        return plain(compose("train", [*SMALL, f"run_dir={directory}", *overrides]))
+        return plain(compose("train", small(f"run_dir={directory}", *overrides)))
 
 
 def _choices(group: str) -> list[str]:
@@ -115,7 +122,7 @@ def test_every_reward_trains_with_every_curriculum(
         ("protocol.validation.score=sr1", r"protocol\.validation\.score: expected one of"),
         ("protocol.validation.every=0", r"protocol\.validation\.every: expected a whole"),
         ("protocol.count_last_half_step=maybe", r"count_last_half_step: expected true or false"),
-        ("protocol.tricks.state_std=-1", r"protocol\.tricks\.state_std: expected a finite number"),
+        ("variant.state_std=-1", r"variant\.state_std: expected a finite number"),
         ("reward.weights=[1,2,3]", r"reward\.weights: expected 2 numbers, .* got 3"),
         ("reward.weights=[1,-1]", r"reward\.weights: expected a finite number of at least 0"),
         ("reward._target_=l2o.problems.Saddle", r"reward\._target_: expected a Reward"),
@@ -144,16 +151,40 @@ def test_what_cannot_be_applied_to_the_problem_is_refused(tmp_path: Path) -> Non
 
 
 def test_release_and_paper_are_what_they_are_said_to_be(tmp_path: Path) -> None:
-    def settings(protocol: str) -> dict[str, Any]:
-        with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-            overrides = [f"protocol={protocol}", f"run_dir={tmp_path}"]
-            return dict(compose("train", overrides).protocol)
-
-    release, paper = settings("release"), settings("paper")
+    (release, twin), (paper, plain_twin) = (_recipe(f"protocol={p}") for p in ("release", "paper"))
     assert (release["horizon"], release["window"], release["epochs"]) == (50, 5, 200)
     assert (paper["horizon"], paper["window"], paper["epochs"]) == (1000, 10, 200)
-    assert release["tricks"]["state_rescale"] == 1e-4
+    assert twin["state_rescale"] == 1e-4
     # 20 % of a trajectory of 50 iterations
-    assert release["tricks"]["warmup_iterations"] == 10
-    assert paper["tricks"]["state_rescale"] == 1
-    assert paper["tricks"]["warmup_iterations"] == paper["tricks"]["state_std"] == 0
+    assert twin["warmup_iterations"] == 10
+    assert plain_twin["state_rescale"] == 1
+    assert plain_twin["warmup_iterations"] == plain_twin["state_std"] == 0
+
+
+@pytest.mark.parametrize("protocol", _choices("protocol"))
+@pytest.mark.parametrize("variant", _choices("variant"))
+def test_the_release_s_tricks_are_those_of_a_twin_under_its_protocol(
+    protocol: str, variant: str
+) -> None:
+    """Whichever of the two is named first; what is named by itself comes last."""
+    expected = {"state_rescale": 1e-4, "state_std": 0.01, "warmup_iterations": 10}
+    if protocol != "release":
+        expected = {"state_rescale": 1.0, "state_std": 0.0, "warmup_iterations": 0}
+    if variant == "structured_twin":
+        expected = {}
+    choices = [f"protocol={protocol}", f"variant={variant}"]
+    for order in (choices, choices[::-1]):
+        _, found = _recipe(*order)
+        assert {name: found[name] for name in found if name in TRICKS} == expected
+    if expected:
+        assert _recipe(*choices, "variant.state_std=0.5")[1]["state_std"] == 0.5
+
+
+TRICKS = ("state_rescale", "state_std", "warmup_iterations")
+
+
+def _recipe(*overrides: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The protocol and the variant that are composed."""
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = compose("train", ["run_dir=run", *overrides])
+    return dict(config.protocol), dict(config.variant)

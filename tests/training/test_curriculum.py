@@ -69,7 +69,7 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
         "curriculum=gradient",
         "curriculum.start=0.5",
         f"curriculum.rank_by={rank_by}",
-        "protocol.tricks.warmup_iterations=0",
+        "variant.warmup_iterations=0",
     ]
     job = Job.from_config(composed(tmp_path, *overrides))
     data = InstanceData(job.mixture, job.protocol, job.seed)

@@ -27,7 +27,7 @@ SICK = 1
 OTHERS = [0, 2, 3]
 STRUCTURED = ["variant=structured_twin", "protocol=structured", "variant.trust=false"]
 VARIANTS = {
-    "twin": ["protocol.tricks.warmup_iterations=0", "protocol.detach=inputs"],
+    "twin": ["variant.warmup_iterations=0", "protocol.detach=inputs"],
     "structured_twin": STRUCTURED,
     "base step": [*STRUCTURED, "variant.memory=0", "variant.normalizer=none"],
 }

@@ -43,7 +43,7 @@ from tests.malformed import (
     trials,
     whole,
 )
-from tests.training.test_configs import SMALL
+from tests.training.test_configs import small
 
 GROUPS = ("problem", "variant", "protocol", "reward", "curriculum", "strategy", "logger")
 NO_GPU = {"strategy": ("gpu", "ddp")}
@@ -85,7 +85,7 @@ ALLOWED: dict[str, Allowed] = {
     "evaluation.iterations": size(),
     **dict.fromkeys(("problem", "problem._target_", "variant", "variant._target_"), nothing),
     **dict.fromkeys(("reward", "reward._target_", "protocol", "protocol.validation"), nothing),
-    **dict.fromkeys(("protocol.tricks", "logger"), nothing),
+    "logger": nothing,
     **dict.fromkeys(("problem.a", "problem.b", "problem.start_x", "problem.start_y"), a_range),
     "problem.c": lambda value: a_range(value) and value[0] >= 0 and value[1] <= 1,
     "problem.spectrum": lambda value: a_range(value) and value[0] > 0,
@@ -102,17 +102,9 @@ ALLOWED: dict[str, Allowed] = {
     "variant.directions": directions,
     "variant.normalizer": one_of("decayed", "largest", "none"),
     "variant.memory": whole(0),
-    **{
-        f"{group}.{trick}": allowed
-        for group in ("variant", "protocol.tricks")
-        for trick, allowed in {
-            "state_rescale": number(0, 1e38),
-            "state_std": number(0, 1e38),
-            "warmup_iterations": size(0),
-            "warmup_start": number(0, 1e38),
-            "warmup_end": number(0, 1e38),
-        }.items()
-    },
+    **dict.fromkeys(("variant.state_rescale", "variant.state_std"), number(0, 1e38)),
+    **dict.fromkeys(("variant.warmup_start", "variant.warmup_end"), number(0, 1e38)),
+    "variant.warmup_iterations": size(0),
     "protocol.epochs": whole(1),
     "protocol.horizon": lambda value: whole(4)(value) and value % 2 == 0,
     "protocol.first_horizon": whole(1, 4),
@@ -185,7 +177,7 @@ def config(place: int) -> DictConfig:
         name = choices[place % len(choices)]
         chosen += [f"{group}={name}", *(CUSTOM if name == "custom" else [])]
         chosen += ["logger.wandb.group=g"] if name == "wandb" else []
-    return composed("train", *SMALL, *chosen, "protocol.first_horizon=4", "run_dir=run")
+    return composed("train", *small(*chosen), "protocol.first_horizon=4", "run_dir=run")
 
 
 @contextlib.contextmanager

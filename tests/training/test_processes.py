@@ -16,11 +16,11 @@ from l2o.training.job import Job
 from l2o.training.train import train
 from tests.cli.test_scripts import run, started, wait_for_rows
 from tests.training.stopping import GROWING
-from tests.training.test_configs import SMALL, composed
+from tests.training.test_configs import SMALL, composed, small
 
 RANDOM = [
-    *("protocol.epochs=40", "checkpoint_seconds=0", "protocol.tricks.state_std=1"),
-    *("protocol.tricks.state_rescale=0.5", "curriculum=gradient", "curriculum.start=0.5"),
+    *("protocol.epochs=40", "checkpoint_seconds=0", "variant.state_std=1"),
+    *("variant.state_rescale=0.5", "curriculum=gradient", "curriculum.start=0.5"),
     "curriculum.growth=0.02",
 ]
 """Random LSTM states that matter, and a curriculum over the instances of all processes."""
@@ -80,7 +80,7 @@ def test_two_nodes_are_as_one_process(tmp_path: Path, monkeypatch: pytest.Monkey
         port = free.getsockname()[1]
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
     monkeypatch.setenv("MASTER_PORT", str(port))
-    settings = [*SMALL, *GROWING, "strategy=cpu", "strategy.num_nodes=2", *DOUBLE]
+    settings = [*small(*GROWING), "strategy=cpu", "strategy.num_nodes=2", *DOUBLE]
     nodes = []
     for rank in ("0", "1"):
         monkeypatch.setenv("NODE_RANK", rank)

@@ -198,7 +198,7 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> 
 
 def test_a_skipped_update_changes_no_bit(tmp_path: Path) -> None:
     own = ["reward._target_=tests.training.test_protocol.Broken", "protocol.detach=inputs"]
-    job = Job.from_config(composed(tmp_path, *own, "protocol.tricks.warmup_iterations=0"))
+    job = Job.from_config(composed(tmp_path, *own, "variant.warmup_iterations=0"))
     data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module

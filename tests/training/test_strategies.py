@@ -193,7 +193,7 @@ def doubled(module: MetaTraining, data: InstanceData, window: Window) -> Window:
 
 
 def test_samples_are_the_same_in_double_precision(tmp_path: Path) -> None:
-    module, data, window = first_window(tmp_path, "protocol.tricks.state_std=1")
+    module, data, window = first_window(tmp_path, "variant.state_std=1")
     states = list(tensors(module._begun(window, "states", 0)))
     double = doubled(module, data, window)
     for name, value in window.instances.theta.items():
@@ -213,7 +213,7 @@ def test_double_precision_is_double_throughout(tmp_path: Path) -> None:
     And Lightning's first step is Adam's with it, lr · g/(|g| + ε).
     """
     tricks = [
-        *("protocol.tricks.warmup_iterations=0", "protocol.horizon=2", "protocol.detach=none"),
+        *("variant.warmup_iterations=0", "protocol.horizon=2", "protocol.detach=none"),
         *("protocol.count_last_half_step=true", "problem=matrix_game", "problem.m=3"),
     ]
     module, data, window = first_window(tmp_path, *tricks)
@@ -251,7 +251,7 @@ def test_a_compiled_run_is_the_same_and_goes_on(
     """Names of weights are kept. A compiled step rounds otherwise, and a run makes more of that:
     2e-6 was seen in the meta-loss, 1e-5 in single weights where the states are tiny."""
     settings = [*RECIPE, "protocol.detach=none", "protocol.validation.instances=32"]
-    settings += ["protocol.tricks.state_std=1", "protocol.tricks.state_rescale=0.5"]
+    settings += ["variant.state_std=1", "variant.state_rescale=0.5"]
     settings += ["strategy.precision=64-true", "strategy.compile=true"]
     assert stopped(monkeypatch, 5, composed(tmp_path / "run", *settings)) == 143
     assert torch._dynamo.utils.counters["stats"]["unique_graphs"] > 0, "something was compiled"

@@ -108,7 +108,7 @@ def _evaluation(directory: Path, checkpoint: Path | None, **changes: Any) -> dic
 
 def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     """After one window, Adam's first step moves each weight by lr · g/(|g| + ε)."""
-    tricks = ["protocol.tricks.warmup_iterations=0", "protocol.horizon=2"]
+    tricks = ["variant.warmup_iterations=0", "protocol.horizon=2"]
     job = Job.from_config(composed(tmp_path, *tricks))
     twin = job.optimizer
     weights = {name: value.clone() for name, value in twin.named_parameters()}
@@ -131,7 +131,7 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
 
 
 def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_path: Path) -> None:
-    job = Job.from_config(composed(tmp_path, "protocol.tricks.warmup_iterations=2"))
+    job = Job.from_config(composed(tmp_path, "variant.warmup_iterations=2"))
     data = InstanceData(job.mixture, job.protocol, job.seed)
     data.setup("fit")
     module = job.module
@@ -181,7 +181,7 @@ def test_meta_training_learns(tmp_path: Path) -> None:
         *("protocol.epochs=12", "protocol.validation.every=3", "protocol.horizon=20"),
         *("protocol.window=5", "protocol.instances=32", "protocol.learning_rate=3e-3"),
         *("protocol.validation.iterations=50", "variant.hidden_size=16"),
-        *("protocol.tricks.warmup_iterations=2", "protocol.validation.instances=10"),
+        *("variant.warmup_iterations=2", "protocol.validation.instances=10"),
     ]
     train(composed(tmp_path, "problem=saddle", *overrides))
     with (tmp_path / "metrics.csv").open() as file:
