@@ -1,16 +1,25 @@
 """Learned and hand-designed optimizers for min over x, max over y of f(x, y)."""
 
-from l2o.io.errors import UserError
-from l2o.io.pretrained import Pretrained, pretrained
-from l2o.optimizers.learned.loading import load
-from l2o.optimizers.learned.released import load_released
-from l2o.problems import Instances, Iterate, Problem
-from l2o.unroll import Detach, Trajectory, unroll
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from l2o import optimizers, problems
+    from l2o.io.errors import UserError
+    from l2o.io.pretrained import Pretrained, pretrained
+    from l2o.optimizers.learned.loading import load
+    from l2o.optimizers.learned.released import load_released
+    from l2o.optimizers.safeguard import HalpernSafeguard
+    from l2o.problems import Instances, Iterate, Problem
+    from l2o.unroll import Detach, Trajectory, unroll
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Detach",
+    "HalpernSafeguard",
     "Instances",
     "Iterate",
     "Pretrained",
@@ -19,6 +28,46 @@ __all__ = [
     "UserError",
     "load",
     "load_released",
+    "optimizers",
     "pretrained",
+    "problems",
     "unroll",
 ]
+
+if not TYPE_CHECKING:
+    # Names are imported when they are first asked for, and PyTorch with them: a command line that
+    # is refused, or asks for help, is answered without it.
+    _PLACES = {
+        "Detach": "l2o.unroll",
+        "HalpernSafeguard": "l2o.optimizers.safeguard",
+        "Instances": "l2o.problems",
+        "Iterate": "l2o.problems",
+        "Pretrained": "l2o.io.pretrained",
+        "Problem": "l2o.problems",
+        "Trajectory": "l2o.unroll",
+        "UserError": "l2o.io.errors",
+        "load": "l2o.optimizers.learned.loading",
+        "load_released": "l2o.optimizers.learned.released",
+        "pretrained": "l2o.io.pretrained",
+        "unroll": "l2o.unroll",
+    }
+
+    def __getattr__(name):
+        if name in _PLACES:
+            globals()[name] = getattr(import_module(_PLACES[name]), name)
+            return globals()[name]
+        if name in __all__:
+            return import_module(f"l2o.{name}")
+        raise AttributeError(f"module 'l2o' has no attribute {name!r}")
+
+    def __dir__():
+        return [*globals(), *__all__]
+
+    class _Package(ModuleType):
+        """`l2o.unroll` is the function, also once the file of that name has been imported."""
+
+        def __setattr__(self, name, value):
+            if name != "unroll" or not isinstance(value, ModuleType):
+                super().__setattr__(name, value)
+
+    sys.modules[__name__].__class__ = _Package

@@ -17,8 +17,6 @@ from typing import Any
 
 from l2o.io import checks
 
-ROOT = Path(__file__).resolve().parents[2]
-"""Of the project: where the scripts are."""
 SCRIPTS = ("train", "compare", "evaluate", "operations")
 
 
@@ -57,12 +55,9 @@ class Job:
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
         overrides = [f"{key}={_text(value)}" for key, value in self.settings.items()]
-        command = [
-            sys.executable,
-            str(ROOT / "scripts" / f"{self.script}.py"),
-            *overrides,
-            f"hydra.run.dir='{self.directory}'",
-        ]
+        run = f"from l2o.cli.commands import {self.script}; {self.script}()"
+        directory = f"hydra.run.dir='{self.directory}'"
+        command = [sys.executable, "-P", "-c", run, *overrides, directory]
         with (self.directory / "log.txt").open("w") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)

@@ -14,6 +14,7 @@ from hydra.core.hydra_config import HydraConfig
 from l2o.io import checks
 from l2o.io.checkpoints import check_fit, read_checkpoint, weights_of
 from l2o.io.errors import UserError
+from l2o.io.program import program
 from l2o.io.settings import TARGET, build, flat
 from l2o.optimizers import LearnedOptimizer
 from l2o.reporting.report import versions
@@ -99,7 +100,7 @@ def command(settings: Mapping[str, Any]) -> str:
     directory = shlex.quote(f"resume={settings['run_dir']}")
     parts = [part for part in settings.values() if isinstance(part, dict)]
     own = all(str(part.get(TARGET, "l2o.")).startswith("l2o.") for part in parts)
-    return f"python scripts/train.py {directory}{'' if own else ' trust_classes=true'}"
+    return f"{program('train')} {directory}{'' if own else ' trust_classes=true'}"
 
 
 def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:

@@ -14,6 +14,7 @@ from pytorch_lightning.callbacks import Callback, Timer
 
 from l2o.io.directory import PRUNED, claimed, refuse_used
 from l2o.io.errors import UserError
+from l2o.io.program import program
 from l2o.optimizers.learned.loading import load
 from l2o.reporting.plots import plot_training
 from l2o.reporting.report import (
@@ -109,7 +110,7 @@ def _lost(error: OSError, job: Job) -> str:
     if not job.directory.is_dir():
         return (
             f"{job.directory}: the run's directory is gone; if it was moved, go on with "
-            "python scripts/train.py resume=NEW_PATH"
+            f"{program('train')} resume=NEW_PATH"
         )
     what = f"{error.filename or job.directory}: {error.strerror or error}"
     return f"{what}; what was saved before is kept; to go on: {command(job.settings)}"
