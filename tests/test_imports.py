@@ -12,8 +12,8 @@ import l2o
 
 PACKAGE = Path(l2o.__file__).parent
 ROOMS = (  # each imports only those before it
-    *("io", "norms", "resolvent", "games", "problems", "optimizers", "unroll"),
-    *("evaluation", "reporting", "training", "reproduction", "cli"),
+    *("io", "norms", "resolvent", "games", "replay", "modules", "problems", "optimizers"),
+    *("unroll", "optim", "evaluation", "reporting", "training", "reproduction", "cli"),
 )
 CORE = ROOMS[: ROOMS.index("evaluation") + 1]
 LIGHT = {"torch", "safetensors", "filelock"}
@@ -36,7 +36,8 @@ def _imports(tree: ast.AST) -> Iterator[str]:
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports name the whole path"
-            yield node.module or ""
+            names = [f"l2o.{alias.name}" for alias in node.names]
+            yield from names if node.module == "l2o" else [node.module or ""]
         yield from _imports(node)
 
 
