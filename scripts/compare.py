@@ -1,4 +1,4 @@
-"""Compares optimizers: `python scripts/compare.py problem=seesaw checkpoints=[PATH]`."""
+"""Compares optimizers: `python scripts/compare.py problem=seesaw 'checkpoints=[PATH]'`."""
 
 from l2o.cli.commands import compare
 

@@ -1,4 +1,4 @@
-"""Counts multiply-accumulates: `python scripts/operations.py problem=matrix_game only=[ogda]`."""
+"""Counts multiply-accumulates: `python scripts/operations.py problem=matrix_game 'only=[ogda]'`."""
 
 from l2o.cli.commands import operations
 

@@ -1,4 +1,4 @@
-"""Collects runs into one table and plot: `python scripts/summarize.py directories=[outputs]`."""
+"""Collects runs into one table and plot: `python scripts/summarize.py 'directories=[outputs]'`."""
 
 from l2o.cli.commands import summarize
 

@@ -6,9 +6,17 @@ Each imports what it runs late, so that a mistake in the config is told at once.
 from __future__ import annotations
 
 import sys
+from importlib.util import find_spec
 from typing import Any
 
-from l2o.cli.script import script
+NEEDED = ("hydra", "matplotlib", "pytorch_lightning", "rich", "wandb", "yaml")
+if MISSING := ", ".join(name for name in NEEDED if find_spec(name) is None):
+    print(
+        f"error: {MISSING} cannot be found; install them: pip install 'l2o[train]'", file=sys.stderr
+    )
+    sys.exit(2)
+
+from l2o.cli.script import script  # noqa: E402
 
 
 @script("train")

@@ -15,7 +15,7 @@ from l2o.reproduction.trained import appendix_a6, figure1, matrix_game, paper_pr
 
 HEAD = """# What reproduces
 
-Made by `python scripts/reproduce.py target=all` from the runs that were finished; SR1 and SR2 as in
+Made by `l2o-reproduce target=all` from the runs that were finished; SR1 and SR2 as in
 the README, in % of 2000 test trajectories, the mean over training seeds with the lowest and the
 highest in brackets; distances are medians. "Paper" is Shen et al., ICLR 2021. It and the code that
 was released with it differ: "release's recipe" is what the code does (`protocol=release`), "paper's

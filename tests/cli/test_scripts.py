@@ -118,8 +118,8 @@ def test_ctrl_c_and_going_on(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         told = process.communicate(timeout=60)[1]
     assert process.returncode == 130
-    words = f"interrupted by SIGINT; to go on: python scripts/train.py resume={tmp_path / 'run'}\n"
-    assert told == words
+    typed = f"{sys.executable} {ROOT / 'scripts' / 'train.py'} resume={tmp_path / 'run'}"
+    assert told == f"interrupted by SIGINT; to go on: {typed}\n"
 
     done = run("train", tmp_path, f"resume={tmp_path / 'run'}", "seed=3")
     assert done.returncode == 2

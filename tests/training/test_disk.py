@@ -49,7 +49,7 @@ def test_a_full_disk_keeps_what_was_saved(
 
     words = (
         r"/\w+\.\w+: No space left on device; what was saved before is kept; to go on: "
-        rf"python scripts/train\.py resume={tmp_path}$"
+        rf"l2o-train resume={tmp_path}$"
     )
     with monkeypatch.context() as patch:
         patch.setattr(os, "fsync", fsync)

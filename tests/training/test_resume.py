@@ -41,7 +41,7 @@ def test_stopped_in_any_window(
 ) -> None:
     assert stopped(monkeypatch, windows, composed(tmp_path, *RECIPE)) == 143
     told = capsys.readouterr().err.strip()
-    assert told == (f"interrupted by SIGTERM; to go on: python scripts/train.py resume={tmp_path}")
+    assert told == f"interrupted by SIGTERM; to go on: l2o-train resume={tmp_path}"
     content = torch.load(tmp_path / "checkpoints" / "last.ckpt", weights_only=True)
     assert content["global_step"] == windows
     assert not (tmp_path / "metrics.json").exists()

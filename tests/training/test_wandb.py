@@ -19,7 +19,7 @@ from l2o import UserError
 from l2o.cli.script import CONFIGS
 from l2o.training.job import Job
 from l2o.training.train import train
-from tests.cli.test_scripts import ROOT, run, started, wait_for_rows
+from tests.cli.test_scripts import run, started, wait_for_rows
 from tests.training.stopping import RECIPE, results, stopped
 from tests.training.test_configs import SMALL, composed
 from tests.training.wandb_records import Record, Server, offline_records, serving
@@ -265,7 +265,6 @@ def test_an_agent_of_the_sweep_trains(tmp_path: Path, monkeypatch: pytest.Monkey
     sweep = yaml.safe_load((CONFIGS / "wandb_sweep.yaml").read_text())
     values = {key: _extremes(parameter)[0] for key, parameter in sweep["parameters"].items()}
     small = [setting for setting in SMALL if setting.split("=")[0] not in values]
-    (tmp_path / "scripts").symlink_to(ROOT / "scripts")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     for name, value in {"SWEEP_ID": "sweep1", "RUN_ID": "", "DIR": ".", "PROJECT": "l2o"}.items():
