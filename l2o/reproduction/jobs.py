@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from l2o.io import checks
+from l2o.training.command_line import quoted
 
 ROOT = Path(__file__).resolve().parents[2]
 """Of the project: where the scripts are."""
@@ -61,7 +62,7 @@ class Job:
             sys.executable,
             str(ROOT / "scripts" / f"{self.script}.py"),
             *overrides,
-            f"hydra.run.dir='{self.directory}'",
+            f"hydra.run.dir={quoted(str(self.directory))}",
         ]
         with (self.directory / "log.txt").open("w") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -135,4 +136,4 @@ def _text(value: Any) -> str:
         return "[" + ",".join(map(_text, value)) + "]"
     text = str(value)
     # What could be read as syntax, a path with an equals sign for instance, is quoted.
-    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"
+    return text if re.fullmatch(r"[\w./+-]*", text, re.ASCII) else quoted(text)
