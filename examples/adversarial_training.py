@@ -8,12 +8,12 @@ The max player is one perturbation for each image of a minibatch, |δ| ≤ 0.15,
 from pathlib import Path
 
 import torch
+from digits import digits
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import l2o
-from digits import digits
 
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "adversarial_training.png"
 RADIUS, ATTACK_STEPS = 0.15, 20

@@ -1,17 +1,17 @@
 """A convolutional GAN on real digits of 8×8 pixels, with an average of the generator.
 
-    python examples/gan_digits.py
+python examples/gan_digits.py
 """
 
 from pathlib import Path
 
 import torch
+from digits import digits
 from matplotlib.figure import Figure
 from torch import nn
 from torch.nn.functional import softplus
 
 import l2o
-from digits import digits
 
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "gan_digits.png"
 

@@ -1,6 +1,6 @@
 """A GAN on eight Gaussians, by four methods.
 
-    python examples/gan_gaussians.py
+python examples/gan_gaussians.py
 """
 
 import math
@@ -63,7 +63,9 @@ def main(steps: int = 3000, picture: Path = PICTURE) -> dict[str, int]:
         with torch.no_grad():
             made, true = generator(torch.randn(1000, 16)), data(1000)
         turn = torch.atan2(made[:, 1], made[:, 0]) / (math.pi / 4)
-        good = ((made.norm(dim=1) - math.sqrt(2)).abs() < 0.14) & ((turn - turn.round()).abs() < 0.1)
+        good = ((made.norm(dim=1) - math.sqrt(2)).abs() < 0.14) & (
+            (turn - turn.round()).abs() < 0.1
+        )
         covered[name] = len(turn[good].round().remainder(8).unique())
         panel.scatter(*true.T, s=3, color="0.7")
         panel.scatter(*made.T, s=3, color="#1f5fa8")

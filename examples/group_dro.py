@@ -9,12 +9,12 @@ al. 2020). Of the classes 5 to 9 only 15 images each are there to learn from.
 from pathlib import Path
 
 import torch
+from digits import digits
 from matplotlib.figure import Figure
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 import l2o
-from digits import digits
 
 PICTURE = Path(__file__).parents[1] / "docs" / "examples" / "group_dro.png"
 
@@ -46,7 +46,9 @@ def main(steps: int = 400, picture: Path = PICTURE) -> dict[str, float]:
 
         def closure(model: nn.Module = model, weights: Tensor = weights, robust: bool = robust):
             losses = class_losses(model, images, labels)
-            return l2o.zero_sum((weights * losses).sum() if robust else cross_entropy(model(images), labels))
+            return l2o.zero_sum(
+                (weights * losses).sum() if robust else cross_entropy(model(images), labels)
+            )
 
         for _ in range(steps):
             opt.step(closure)

@@ -1,6 +1,6 @@
 """A GAN as a LightningModule: manual optimization, but with one optimizer.
 
-    python examples/lightning_gan.py
+python examples/lightning_gan.py
 """
 
 from pathlib import Path

@@ -6,9 +6,11 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from l2o import optimizers, problems
+    from l2o import modules, optim, optimizers, problems
+    from l2o.games import Costs, Game
     from l2o.io.errors import UserError
     from l2o.io.pretrained import Pretrained, pretrained
+    from l2o.modules import general_sum, zero_sum
     from l2o.optimizers.learned.loading import load
     from l2o.optimizers.learned.released import load_released
     from l2o.optimizers.safeguard import HalpernSafeguard
@@ -18,7 +20,9 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 __all__ = [
+    "Costs",
     "Detach",
+    "Game",
     "HalpernSafeguard",
     "Instances",
     "Iterate",
@@ -26,19 +30,25 @@ __all__ = [
     "Problem",
     "Trajectory",
     "UserError",
+    "general_sum",
     "load",
     "load_released",
+    "modules",
+    "optim",
     "optimizers",
     "pretrained",
     "problems",
     "unroll",
+    "zero_sum",
 ]
 
 if not TYPE_CHECKING:
     # Names are imported when they are first asked for, and PyTorch with them: a command line that
     # is refused, or asks for help, is answered without it.
     _PLACES = {
+        "Costs": "l2o.games",
         "Detach": "l2o.unroll",
+        "Game": "l2o.games",
         "HalpernSafeguard": "l2o.optimizers.safeguard",
         "Instances": "l2o.problems",
         "Iterate": "l2o.problems",
@@ -46,10 +56,12 @@ if not TYPE_CHECKING:
         "Problem": "l2o.problems",
         "Trajectory": "l2o.unroll",
         "UserError": "l2o.io.errors",
+        "general_sum": "l2o.modules",
         "load": "l2o.optimizers.learned.loading",
         "load_released": "l2o.optimizers.learned.released",
         "pretrained": "l2o.io.pretrained",
         "unroll": "l2o.unroll",
+        "zero_sum": "l2o.modules",
     }
 
     def __getattr__(name):

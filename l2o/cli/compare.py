@@ -13,7 +13,7 @@ from l2o.evaluation.comparison import Result, comparison_metrics
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set, size_of_test
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.io import checks
-from l2o.io.directory import claimed, refuse_used
+from l2o.io.directory import begun
 from l2o.io.errors import UserError
 from l2o.io.pretrained import pretrained
 from l2o.io.seeds import generator
@@ -72,8 +72,7 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         raise UserError("; ".join(refused.values()))
 
     title = f"{type(problem).__name__}, seed {seed}" + (f", noise {noise:g}" if noise else "")
-    with claimed(directory):
-        refuse_used(directory)
+    with begun(directory):
         write_config(config, directory)
         write_versions(directory)
         results: list[Result] = []

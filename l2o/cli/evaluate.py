@@ -7,7 +7,7 @@ from typing import Any
 
 from l2o.evaluation.measure import size_of_test
 from l2o.io import checks
-from l2o.io.directory import claimed, refuse_used
+from l2o.io.directory import begun
 from l2o.io.errors import UserError
 from l2o.io.settings import TARGET, build
 from l2o.optimizers import Optimizer
@@ -55,8 +55,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
 
     used = {**config, "problem": settings, "evaluation": size, "seed": seed}
     title = f"{name} on {type(problem).__name__}, seed {seed}"
-    with claimed(directory):
-        refuse_used(directory)
+    with begun(directory):
         write_config(used, directory)
         write_versions(directory)
         dtype = learned.optimizer.dtype

@@ -9,16 +9,17 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 
 from l2o.cli.compare import hand_designed
 from l2o.evaluation.measure import sample_set, size_of_test
 from l2o.evaluation.operations import Operations, count_operations
 from l2o.io import checks
+from l2o.io.directory import begun
 from l2o.io.settings import build
 from l2o.optimizers import LearnedOptimizer, Optimizer
 from l2o.problems import Problem
+from l2o.reporting.console import console
 from l2o.reporting.report import write_config, write_metrics, write_versions
 
 
@@ -54,15 +55,15 @@ def operations(config: Mapping[str, Any]) -> dict[str, float]:
         name: count_operations(optimizer, *test, size.iterations)
         for name, optimizer in optimizers.items()
     }
-    directory.mkdir(parents=True, exist_ok=True)
-    write_config(config, directory)
-    write_versions(directory)
     metrics = {
         f"{name}/{key}": float(value)
         for name, counts in found.items()
         for key, value in counts._asdict().items()
     }
-    write_metrics(metrics, directory)
+    with begun(directory):
+        write_config(config, directory)
+        write_versions(directory)
+        write_metrics(metrics, directory)
     _print(found, directory)
     return metrics
 
@@ -74,6 +75,6 @@ def _print(found: Mapping[str, Operations], directory: Path) -> None:
     for name, counts in found.items():
         numbers = (*counts, counts.total)
         table.add_row(name, *(f"{number / 1e6:.2f}" for number in numbers))
-    console = Console()
-    console.print(table)
-    console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+    out = console()
+    out.print(table)
+    out.print(f"results in {directory}", soft_wrap=True)

@@ -9,19 +9,19 @@ from typing import Any, NamedTuple
 
 import torch
 from matplotlib.figure import Figure
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
 from l2o.cli.compare import hand_designed
 from l2o.evaluation.spectral import best_rates, update_matrices
 from l2o.io import checks
-from l2o.io.directory import claimed, refuse_used
+from l2o.io.directory import begun
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator
 from l2o.io.settings import build
 from l2o.optimizers.hand_designed import HandDesigned
 from l2o.problems import Instances, Problem, QuadraticGame
+from l2o.reporting.console import console
 from l2o.reporting.plots import save, tidy
 from l2o.reporting.progress import ProgressLine
 from l2o.reporting.report import write_config, write_metrics, write_versions
@@ -75,8 +75,7 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
         # In the middle every method applies; this refuses those without a linear map.
         update_matrices(method, _at(0.5, sampled))
 
-    with claimed(directory):
-        refuse_used(directory)
+    with begun(directory):
         write_config(config, directory)
         write_versions(directory)
         with ProgressLine("finding rates", count * len(methods), "searches") as line:
@@ -168,6 +167,6 @@ def _print(curves: Sequence[Curve], mixtures: Tensor, directory: Path) -> None:
     for curve in curves:
         cells = [f"{curve.medians(False)[place]:.4f}" for place in shown]
         table.add_row(curve.name, *cells)
-    console = Console()
-    console.print(table)
-    console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+    out = console()
+    out.print(table)
+    out.print(f"results in {directory}", soft_wrap=True)

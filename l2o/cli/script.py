@@ -19,10 +19,12 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from l2o.cli.config import CONFIGS, check_arguments, check_complete, plain
+from l2o.cli.streams import make_tolerant
 from l2o.cli.sweep import concluded
 from l2o.io.directory import FAILURE
 from l2o.io.errors import UserError
 from l2o.io.files import replace_file
+from l2o.training.interruption import Interrupted, Interruption
 
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
 """What PyTorch says of tensors beyond the memory or beyond 64 bits."""
@@ -46,6 +48,7 @@ def script(
             return job(plain(config))
 
         def guarded(config: DictConfig) -> float | None:
+            make_tolerant()  # also in the workers of a sweep
             try:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
                     return _recorded(run, config)
@@ -57,7 +60,8 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            with one_line_errors(), concluded():
+            make_tolerant()
+            with Interruption().listening(), one_line_errors(), concluded():
                 check_arguments(sys.argv[1:])
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
@@ -101,9 +105,15 @@ def _resolved(config: DictConfig) -> dict[str, Any] | None:
 
 @contextmanager
 def one_line_errors() -> Iterator[None]:
-    """Ends the script with status 2 and one line on the error output for a user's mistake."""
+    """Ends the script with one line on the error output and a status.
+
+    The status is 2 for a user's mistake, 130 for Ctrl-C and 143 for SIGTERM.
+    """
     try:
         yield
+    except Interrupted as interrupted:
+        print(f"interrupted by {interrupted.signal.name}", file=sys.stderr)
+        sys.exit(interrupted.status)
     except Exception as error:
         message = one_line(error)
         if message is None:

@@ -7,19 +7,20 @@ import io
 import json
 import math
 import os
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from l2o.io.directory import FAILURE, PRUNED, in_use
 from l2o.io.errors import UserError
 from l2o.io.files import replace_file
 from l2o.io.settings import TARGET, flat
+from l2o.reporting.console import console
 from l2o.reporting.report import SHARES
 from l2o.reporting.summary_plot import plot_summary
 
@@ -174,18 +175,16 @@ def write_summary(runs: Sequence[RunSummary], directory: Path) -> None:
 
 def print_summary(runs: Sequence[RunSummary], directory: Path) -> None:
     """Prints the table, the lowest validation score first, and where it was written."""
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=PIPED_WIDTH)
+    out = console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
     headings, rows = _cells(runs)
     table = Table(title=_title(runs), title_justify="left", box=None, padding=(0, 1))
     for heading in headings:
         table.add_column(heading, overflow="fold")
     for row in rows:
         table.add_row(*row)
-    console.print(table)
+    out.print(table)
     for line in (f"runs in {_common(runs)}", f"summary in {directory}"):
-        console.print(line, soft_wrap=True, highlight=False)
+        out.print(line, soft_wrap=True)
 
 
 def _title(runs: Sequence[RunSummary]) -> str:

@@ -12,7 +12,6 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from l2o.io.directory import FAILURE
-from l2o.training.interruption import Interrupted, Interruption
 
 NONE_COMPLETED = ("Record does not exist.", "No trials are completed yet.")
 """What Optuna says at the end of a study whose trials all failed, with and without storage."""
@@ -24,8 +23,6 @@ class Sweep(Callback):
     directory: ClassVar[Path | None] = None
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        # Signals reach this process while its jobs run in others, or between two jobs.
-        Interruption().listen()
         Sweep.directory = Path(config.hydra.sweep.dir).absolute()
 
 
@@ -34,13 +31,10 @@ def concluded() -> Iterator[None]:
     """Ends what may be a sweep, once its jobs have ended or a signal came.
 
     Raises:
-        SystemExit: With the signal's status if one came, else with 1 if a job failed.
+        SystemExit: With 1 if a job failed and no signal came.
     """
     try:
         yield
-    except Interrupted as interrupted:
-        print(f"interrupted by {interrupted.signal.name}", file=sys.stderr)
-        sys.exit(interrupted.status)
     except ValueError as error:
         if str(error) not in NONE_COMPLETED:
             raise

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,10 @@ from l2o.io.errors import UserError
 LOCK = ".lock"
 """The file whose lock is held while a run writes. The system drops the lock when the process
 ends, however it ends, so that the file may stay."""
+
+
+METRICS = "metrics.json"
+"""The results of a run; one that has them is finished."""
 
 FAILURE, PRUNED = "failure.json", "pruned.json"
 """What a job of a sweep leaves in place of results: why it failed, or that it was ended early
@@ -52,6 +57,30 @@ def claimed(directory: Path) -> Iterator[None]:
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n")
         file.flush()
         yield
+
+
+@contextmanager
+def begun(directory: Path) -> Iterator[None]:
+    """Claims a directory for results that are there or leave no trace.
+
+    If an error or a signal ends the context before there are metrics, what was written is
+    removed, so that the same command can be given again.
+
+    Raises:
+        UserError: If it cannot be claimed, or holds a run already.
+    """
+    before = set(directory.iterdir()) if directory.is_dir() else None
+    with claimed(directory):
+        refuse_used(directory)
+        try:
+            yield
+        except BaseException:
+            if not (directory / METRICS).exists():
+                for path in set(directory.iterdir()) - (before or set()):
+                    shutil.rmtree(path) if path.is_dir() else path.unlink()
+                if before is None:
+                    directory.rmdir()
+            raise
 
 
 def in_use(directory: Path) -> bool:

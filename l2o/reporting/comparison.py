@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from l2o.evaluation.comparison import BUDGETS, THRESHOLDS, Result
 from l2o.evaluation.tuning import Score, Tuning
 from l2o.reporting.comparison_plots import plot_comparison
+from l2o.reporting.console import console
 from l2o.reporting.front import plot_front
 from l2o.reporting.report import SHARES
 
@@ -70,15 +70,15 @@ def print_comparison(
     for r in ranked:
         cells = [_cell(key, r.numbers.get(key)) for key in shown]
         table.add_row(r.name, *cells, style="bold" if r.learned else None)
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     if any(key.startswith("calls_to") for key in shown):
-        console.print("to 1e-2, …: oracle calls to that distance, median; —: not reached by half")
+        out.print("to 1e-2, …: oracle calls to that distance, median; —: not reached by half")
     else:
-        console.print("100 calls, …: median distance after so many oracle calls")
+        out.print("100 calls, …: median distance after so many oracle calls")
     for name, reason in refused.items():
-        console.print(f"not run: {name}. {reason}", highlight=False, soft_wrap=True)
-    console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+        out.print(f"not run: {name}. {reason}", soft_wrap=True)
+    out.print(f"results in {directory}", soft_wrap=True)
 
 
 def _shown(results: Sequence[Result]) -> list[str]:

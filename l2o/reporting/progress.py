@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from types import TracebackType
 
-from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from l2o.reporting.console import console
 
 PLAIN_LINES = 10
 """How many lines a piece of work prints where there is no terminal to redraw."""
@@ -23,16 +24,16 @@ class ProgressLine:
     def __init__(self, name: str, total: int, unit: str) -> None:
         self._name, self._total, self._unit = name, total, unit
         self._done, self._note = 0, ""
-        self._console = Console()
+        self._console = console()
         self._live = self._console.is_terminal
         self._progress = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=24),
             TextColumn("{task.completed:.0f}/{task.total:.0f} " + unit),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self._console,
             disable=not self._live,
         )
@@ -61,4 +62,4 @@ class ProgressLine:
             self._progress.update(self._task, advance=units, note=self._note)
         elif self._done * PLAIN_LINES // self._total > before * PLAIN_LINES // self._total:
             line = f"{self._name}: {self._done}/{self._total} {self._unit}  {self._note}"
-            self._console.print(line.rstrip(), soft_wrap=True, highlight=False)
+            self._console.print(line.rstrip(), soft_wrap=True)

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.console import Console
 from rich.table import Table
 
 from l2o.evaluation.metrics import Measurements
 from l2o.io.files import replace_file
 from l2o.problems import Instances
+from l2o.reporting.console import console
 from l2o.reporting.plots import has_plane, plot_convergence, plot_plane
 
 PACKAGES = ("l2o", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
@@ -101,7 +101,7 @@ def print_table(metrics: Mapping[str, float], title: str, directory: Path) -> No
             table.add_row(f"time, {name.removesuffix('_s')}", f"{value:.1f} s")
         else:
             table.add_row(MEANINGS.get(name, key), f"{value:.3g}")
-    console = Console()
-    console.print(table)
+    out = console()
+    out.print(table)
     # A path is to be copied: neither wrapped nor coloured.
-    console.print(f"results in {directory}", soft_wrap=True, highlight=False)
+    out.print(f"results in {directory}", soft_wrap=True)

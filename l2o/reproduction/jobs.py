@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from l2o.io import checks
+from l2o.training.command_line import quoted
 
 SCRIPTS = ("train", "compare", "evaluate", "operations")
 
@@ -56,7 +57,7 @@ class Job:
         self.directory.mkdir(parents=True)
         overrides = [f"{key}={_text(value)}" for key, value in self.settings.items()]
         run = f"from l2o.cli.commands import {self.script}; {self.script}()"
-        directory = f"hydra.run.dir='{self.directory}'"
+        directory = f"hydra.run.dir={quoted(str(self.directory))}"
         command = [sys.executable, "-P", "-c", run, *overrides, directory]
         with (self.directory / "log.txt").open("w") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -130,4 +131,4 @@ def _text(value: Any) -> str:
         return "[" + ",".join(map(_text, value)) + "]"
     text = str(value)
     # What could be read as syntax, a path with an equals sign for instance, is quoted.
-    return text if re.fullmatch(r"[\w./+-]*", text) else f"'{text}'"
+    return text if re.fullmatch(r"[\w./+-]*", text, re.ASCII) else quoted(text)

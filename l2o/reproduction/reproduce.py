@@ -6,9 +6,8 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
-from rich.console import Console
-
 from l2o.io import checks
+from l2o.reporting.console import console
 from l2o.reporting.progress import ProgressLine
 from l2o.reproduction.jobs import Job, jobs_of, run_all
 from l2o.reproduction.report import write_report
@@ -48,9 +47,9 @@ def reproduce(config: Mapping[str, Any]) -> int:
         failed = []
         for phase in sorted({job.phase for job in waiting}):
             failed += run_all([job for job in waiting if job.phase == phase], workers, ended)
-    console = Console()
+    out = console()
     for job in failed:
-        console.print(f"failed: see {job.directory / 'log.txt'}", soft_wrap=True, highlight=False)
+        out.print(f"failed: see {job.directory / 'log.txt'}", soft_wrap=True)
     write_report(jobs, report)
-    console.print(f"report in {report}.md", soft_wrap=True, highlight=False)
+    out.print(f"report in {report}.md", soft_wrap=True)
     return len(failed)

@@ -19,7 +19,7 @@ class Interrupted(BaseException):
     """
 
     def __init__(self, received: signal.Signals) -> None:
-        super().__init__(received.name)
+        super().__init__(received)
         self.signal = received
 
     @property

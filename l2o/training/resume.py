@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import shlex
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from l2o.io.settings import TARGET, build, flat
 from l2o.optimizers import LearnedOptimizer
 from l2o.reporting.report import versions
 from l2o.training.checkpoints import LAST, PREVIOUS
+from l2o.training.command_line import quoted, shell_word
 
 AUTO = "auto"
 FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger", "pruning")
@@ -96,11 +97,24 @@ def newest_checkpoint(directory: Path, settings: Mapping[str, Any], trusted: boo
 
 
 def command(settings: Mapping[str, Any]) -> str:
-    """What to type to go on with a run."""
-    directory = shlex.quote(f"resume={settings['run_dir']}")
-    parts = [part for part in settings.values() if isinstance(part, dict)]
-    own = all(str(part.get(TARGET, "l2o.")).startswith("l2o.") for part in parts)
-    return f"{program('train')} {directory}{'' if own else ' trust_classes=true'}"
+    """What to type to go on with a run, whatever its path and wherever its classes are."""
+    resume = shell_word(f"resume={quoted(settings['run_dir'])}")
+    line = f"{program('train')} {resume}"
+    if all(target.startswith("l2o.") for target in _targets(settings)):
+        return line
+    place = os.environ.get("PYTHONPATH")
+    return f"{f'PYTHONPATH={shell_word(place)} ' if place else ''}{line} trust_classes=true"
+
+
+def _targets(settings: object) -> Iterator[str]:
+    """The classes that settings name, in lists too."""
+    if isinstance(settings, Mapping):
+        if TARGET in settings:
+            yield str(settings[TARGET])
+        settings = list(settings.values())
+    if isinstance(settings, list):
+        for part in settings:
+            yield from _targets(part)
 
 
 def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:
@@ -141,11 +155,11 @@ def _overridden() -> set[str]:
     if not HydraConfig.initialized():
         return set()
     names = set()
-    for override in HydraConfig.get().overrides.task:
-        name = override.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]
+    for given in HydraConfig.get().overrides.task:
+        name = given.lstrip("+~").split("=")[0].split(".")[0].split("@")[0]
         if name not in FREE or name == "run_dir":
             raise UserError(
-                f"{override}: cannot be given together with resume=PATH, which goes on with the "
+                f"{given}: cannot be given together with resume=PATH, which goes on with the "
                 f"run's own settings; {', '.join(sorted(set(FREE) - {'resume', 'run_dir'}))} can"
             )
         names.add(name)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from l2o import UserError
-from l2o.io.directory import claimed, in_use, refuse_used
+from l2o.io.directory import begun, claimed, in_use, refuse_used
 
 HOLD = """
 import sys, time
@@ -59,3 +59,30 @@ def test_no_run_is_written_over(tmp_path: Path) -> None:
     (tmp_path / "config.yaml").touch()
     with pytest.raises(UserError, match="holds a run already; choose another directory"):
         refuse_used(tmp_path)
+
+
+def test_what_was_begun_in_vain_leaves_no_trace(tmp_path: Path) -> None:
+    mine = tmp_path / "mine"
+    mine.mkdir()
+    (mine / "notes").touch()
+    for directory in (mine, tmp_path / "new"):
+        with pytest.raises(KeyboardInterrupt), begun(directory):
+            (directory / "config.yaml").touch()
+            (directory / "plots").mkdir()
+            (directory / "plots" / "one.png").touch()
+            raise KeyboardInterrupt
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
+        "mine",
+        "mine/notes",
+    ]
+
+
+def test_results_stay_whatever_comes_after_them(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), begun(tmp_path / "run"):
+        (tmp_path / "run" / "config.yaml").touch()
+        (tmp_path / "run" / "metrics.json").touch()
+        raise RuntimeError
+    assert (tmp_path / "run" / "metrics.json").exists()
+    with pytest.raises(UserError, match="holds a run already"), begun(tmp_path / "run"):
+        pass
+    assert (tmp_path / "run" / "metrics.json").exists()
