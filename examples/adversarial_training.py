@@ -2,9 +2,11 @@
 
     python examples/adversarial_training.py
 
-The max player is one perturbation for each image of a minibatch, |δ| ≤ 0.15, begun anew for each batch.
+The max player is one perturbation for each image of a minibatch, |δ| ≤ 0.15, begun anew for each
+batch.
 """
 
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -27,6 +29,11 @@ def attacked(model: nn.Module, images: Tensor, labels: Tensor, steps: int) -> Te
         (slope,) = torch.autograd.grad(cross_entropy(model(images + delta), labels), delta)
         delta = (delta.detach() + RADIUS / 5 * slope.sign()).clamp(-RADIUS, RADIUS)
     return images + delta.detach()
+
+
+def value(model: nn.Module, images: Tensor, delta: Tensor, labels: Tensor) -> l2o.modules.Stated:
+    """What the model minimizes and the perturbations maximize."""
+    return l2o.zero_sum(cross_entropy(model(images + delta), labels))
 
 
 def accuracy(model: nn.Module, images: Tensor, labels: Tensor) -> float:
@@ -56,12 +63,12 @@ def main(epochs: int = 15, picture: Path = PICTURE) -> dict[str, tuple[float, fl
             for rows in torch.randperm(len(images)).split(64)[:-1]:
                 batch, target = images[rows], labels[rows]
                 delta.data.zero_()
-                opt.step(lambda: l2o.zero_sum(cross_entropy(model(batch + delta), target)))
+                opt.step(partial(value, model, batch, delta, target))
         moved = attacked(model, test, answers, ATTACK_STEPS)
         found[name] = accuracy(model, test, answers), accuracy(model, moved, answers)
     figure = Figure(figsize=(5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for place, (name, values) in enumerate(found.items()):
+    for place, values in enumerate(found.values()):
         axes.bar([place - 0.2, place + 0.2], values, 0.36, color=["#1f5fa8", "#d1662b"])
     axes.set(xticks=[0, 1], xticklabels=list(found), ylabel="test accuracy: clean, attacked")
     picture.parent.mkdir(parents=True, exist_ok=True)

@@ -2,7 +2,8 @@
 
     python examples/descent_ascent.py
 
-f(x, y) = x·y + 0.1x² − 0.1y² has its saddle point at the origin. The picture shows the distance to it.
+f(x, y) = x·y + 0.1x² − 0.1y² has its saddle point at the origin. The picture shows the distance
+to it.
 """
 
 from collections.abc import Callable

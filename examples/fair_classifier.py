@@ -2,9 +2,10 @@
 
     python examples/fair_classifier.py
 
-Minimize the loss of a tumour classifier (scikit-learn's breast_cancer) subject to a rate of false negatives
-of at most 1 % on the training data: min over the model, max over λ ≥ 0 of loss + λ·(rate − 0.01). The rate
-has no gradient; a logistic bound of it stands in for x, as in the proxy Lagrangian of Cotter et al. (2019).
+Minimize the loss of a tumour classifier (scikit-learn's breast_cancer) subject to a rate of false
+negatives of at most 1 % on the training data: min over the model, max over λ ≥ 0 of
+loss + λ·(rate − 0.01). The rate has no gradient; a logistic bound of it stands in for the model's
+part, as in the proxy Lagrangian of Cotter et al. (2019).
 """
 
 from pathlib import Path

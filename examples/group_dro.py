@@ -2,8 +2,8 @@
 
     python examples/group_dro.py
 
-min over the network, max over weights of the classes in the simplex: Σ_k w_k · loss of class k (Sagawa et
-al. 2020). Of the classes 5 to 9 only 15 images each are there to learn from.
+min over the network, max over weights of the classes in the simplex: Σ_k w_k · loss of class k
+(Sagawa et al. 2020). Of the classes 5 to 9 only 15 images each are there to learn from.
 """
 
 from pathlib import Path
@@ -27,7 +27,7 @@ def class_losses(model: nn.Module, images: Tensor, labels: Tensor) -> Tensor:
 
 
 def main(steps: int = 400, picture: Path = PICTURE) -> dict[str, float]:
-    """Trains on the mean and on the worst class; returns the worst class's accuracy on test images."""
+    """Trains on the mean and on the worst class; returns the worst class's test accuracy."""
     images, labels = digits()
     rare = torch.cat([(labels == k).nonzero()[: 15 if k > 4 else None, 0] for k in range(10)])
     images, labels = images[rare], labels[rare]

@@ -39,7 +39,7 @@ class GAN(LightningModule):
         self.log_dict({"generator": costs.f, "critic": costs.g}, prog_bar=True)
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """One optimizer, so that Lightning counts steps, saves state and runs schedulers as ever."""
+        """One optimizer: Lightning counts steps, saves state and runs schedulers as ever."""
         return l2o.optim.ExtraAdam(
             [
                 {"params": self.generator.parameters(), "role": "min"},

@@ -2,8 +2,9 @@
 
     python examples/policy_gradient.py
 
-A bandit with ten arms. The action that is taken has no gradient (argmax and samples have none); the
-logarithm of its probability has, and E[r ∇log π] is the gradient of the expected reward (Williams 1992).
+A bandit with ten arms. The action that is taken has no gradient (argmax and samples have none);
+the logarithm of its probability has, and E[r ∇log π] is the gradient of the expected reward
+(Williams 1992).
 """
 
 from pathlib import Path
