@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from l2o.problems import Instances, Iterate, Problem
     from l2o.unroll import Detach, Trajectory, unroll
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "Costs",

@@ -109,6 +109,13 @@ def test_it_trains_far_from_the_checkout(tmp_path: Path, wheel: Path) -> None:
     assert all(trained[key] == tested[key] for key in tested if key.startswith("test/"))
     assert {path.name for path in away.iterdir()} == {"run", "outputs"}
 
+    done = _run(away, programs / "l2o-train", "--multirun", "hydra/launcher=joblib", "seed=0,1")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "error: hydra/launcher: expected one of basic, got 'joblib'; pip install 'l2o[sweep]' or "
+        "'l2o[ray]' adds others\n"
+    )
+
 
 def test_every_script_is_a_command() -> None:
     names = {path.stem for path in (ROOT / "scripts").glob("*.py")}

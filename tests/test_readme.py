@@ -1,6 +1,8 @@
 """The README's own text, run."""
 
 import re
+import shlex
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -18,9 +20,24 @@ def _blocks(language: str) -> list[str]:
 def test_the_two_commands_are_there_and_what_ci_runs() -> None:
     train, test = _blocks("bash")[0].splitlines()
     install = "python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e"
-    assert train == f"{install} . && .venv/bin/python scripts/train.py problem=seesaw"
+    assert train == f'{install} ".[train]" && .venv/bin/l2o-train problem=seesaw'
     assert test == f'{install} ".[test]" && .venv/bin/pytest'
     assert "README.md" in (ROOT / ".ci" / "run").read_text()
+
+
+def test_its_commands_can_be_pasted_into_any_shell() -> None:
+    """zsh reads an unquoted bracket as a pattern, and a comment as arguments."""
+    lines = [line for block in _blocks("bash") for line in block.splitlines()]
+    lines += [span for span in re.findall(r"`([^`\n]+)`", README) if re.match(r"\S*l2o-\w", span)]
+    assert len(lines) > 20
+    for line in lines:
+        bare = re.sub(r"'[^']*'|\"[^\"]*\"", "", line)
+        assert not set("[]()*?#") & set(bare), line
+
+
+def test_its_commands_are_installed() -> None:
+    installed = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["scripts"]
+    assert set(re.findall(r"l2o-\w+", README)) == set(installed)
 
 
 def test_the_problem_of_ones_own(tmp_path: Path) -> None:
@@ -29,7 +46,7 @@ def test_the_problem_of_ones_own(tmp_path: Path) -> None:
     assert len(source.strip().splitlines()) <= 11
     (tmp_path / "my_problem.py").write_text(source)
     (command,) = (block for block in _blocks("bash") if "Quartic" in block)
-    arguments = command.split("scripts/train.py")[1].split()
+    arguments = shlex.split(command.split("l2o-train")[1])
     done = run("train", tmp_path, *arguments, *SMALL, "hydra.run.dir=out")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "out" / "plots" / "convergence.png").exists()

@@ -138,7 +138,11 @@ def _message(error: Exception) -> str:
     """One line: what was expected, what arrived, what to do."""
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
-        return f"{group}: expected one of {', '.join(error.options)}, got '{name}'"
+        more = "; pip install 'l2o[sweep]' or 'l2o[ray]' adds others"
+        return (
+            f"{group}: expected one of {', '.join(error.options)}, got '{name}'"
+            f"{more if group.startswith('hydra/') else ''}"
+        )
     if isinstance(error, OverrideParseException):
         return f"{error.override}: expected KEY=VALUE, could not read it ({_first_line(error)})"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
