@@ -54,11 +54,11 @@ def test_rankings_by_hand() -> None:
     ]
     so_far = torch.tensor([4.0, -1.0, 2.0, math.inf]).double()
     arguments = instances, trajectory, reward, rewarded, so_far
-    by_gradient = Curriculum(0.5, rank_by="gradient").measure(*arguments)
+    by_gradient = Curriculum(0.5, rank_by="gradient").ranking(*arguments)
     expected = (squares[1] + 3 * squares[3]).detach()
     expected[2] = torch.inf
     torch.testing.assert_close(by_gradient, expected)
-    by_loss = Curriculum(0.5, rank_by="loss").measure(*arguments)
+    by_loss = Curriculum(0.5, rank_by="loss").ranking(*arguments)
     assert by_loss.tolist() == [4, -1, math.inf, math.inf]
 
 
@@ -77,8 +77,7 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
     module = job.module
     first, second = data.train_dataloader()
     module.training_step(first, 0)
-    so_far = module._so_far
-    iterate, state = module._ended_at
+    iterate, state, so_far, _ = module._unroll
     module.training_step(second, 1).backward()
     found = [p.grad.clone() for p in job.optimizer.parameters()]
 

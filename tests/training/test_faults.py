@@ -117,10 +117,10 @@ def test_an_instance_at_fault_is_as_if_it_did_not_count(
     for fault in ["steep"] if variant == "base step" else FAULTS:
         module = copy.deepcopy(fresh)
         found = gradients(module, at_fault(first, fault))
-        assert module._diverged.tolist() == [place == SICK for place in range(4)], fault
+        assert module._unroll.diverged.tolist() == [place == SICK for place in range(4)], fault
         assert len(found) == len(expected)
         assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True)), fault
-        iterate, reference = module._ended_at[0], healthy._ended_at[0]
+        iterate, reference = module._unroll.iterate, healthy._unroll.iterate
         for player, sound in zip(iterate, reference, strict=True):
             assert torch.equal(player[OTHERS], sound[OTHERS]), fault
 
@@ -130,11 +130,12 @@ def test_an_instance_that_came_back_has_diverged_all_the_same(tmp_path: Path, va
     """As one does that is restarted: the epoch counts it."""
     (first, second), module = prepared(tmp_path, variant)
     module.training_step(at_fault(first, "far start"), 0)
-    module._ended_at = first.start, module.optimizer.init(first.instances, first.start)
+    fresh = module.optimizer.init(first.instances, first.start)
+    module._unroll = module._unroll._replace(iterate=first.start, memory=fresh)
     module.training_step(second, 1)
-    assert module._diverged.tolist() == [False, True, False, False]
+    assert module._unroll.diverged.tolist() == [False, True, False, False]
     module.training_step(first, 0)
-    assert not module._diverged.any(), "an epoch begins anew"
+    assert not module._unroll.diverged.any(), "an epoch begins anew"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -187,8 +188,8 @@ def test_a_meta_loss_of_nan_changes_nothing(tmp_path: Path, variant: str) -> Non
         changed.append(len(before) != len(after) or not all(map(torch.equal, before, after)))
         before = after
     assert changed == [True, False]
-    assert module._faults.tolist() == [1, 0]
-    assert [loss.isnan().item() for loss in module._losses] == [False, True]
+    assert (module._epoch.skipped, module._epoch.restarted) == (1, 0)
+    assert module._epoch.losses.isnan().tolist() == [False, True]
 
 
 def snapshot(module: MetaTraining, adam: Any) -> list[Tensor]:

@@ -144,10 +144,10 @@ def continued(tmp_path: Path, poison: float | None, *overrides: str) -> tuple[An
     first, second, _ = data.train_dataloader()
     module.training_step(first, 0)
     if poison is not None:
-        iterate, state = module._ended_at
-        x = iterate.x.clone()
+        x, y = module._unroll.iterate
+        x = x.clone()
         x[1] = poison
-        module._ended_at = Iterate(x, iterate.y), state
+        module._unroll = module._unroll._replace(iterate=Iterate(x, y))
     module.training_step(second, 1).backward()
     return first, module
 
@@ -158,16 +158,12 @@ def test_a_diverged_instance_starts_anew_and_leaves_the_others(
 ) -> None:
     first, module = continued(tmp_path, poison)
     _, healthy = continued(tmp_path, None)
-    assert (module._faults.tolist(), healthy._faults.tolist()) == ([0, 1], [0, 0])
-    iterate, state = module._ended_at
-    expected, memory = healthy._ended_at
+    assert [int(one._epoch.restarted) for one in (module, healthy)] == [1, 0]
     others = [0, 2, 3]
-    pairs = zip((*iterate, *tensors(state)), (*expected, *tensors(memory)), strict=True)
-    for found, untouched in pairs:
+    for found, untouched in zip(tensors(module._unroll), tensors(healthy._unroll), strict=True):
         assert torch.equal(found[others], untouched[others])
-    fresh = module.optimizer.init(first.instances, first.start)
-    starts = zip((*iterate, *tensors(state)), (*first.start, *tensors(fresh)), strict=True)
-    for found, begun in starts:
+    fresh = first.start, module.optimizer.init(first.instances, first.start)
+    for found, begun in zip(tensors(module._unroll[:2]), tensors(fresh), strict=True):
         assert torch.equal(found[1], begun[1])
         assert not found.requires_grad
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
@@ -175,8 +171,8 @@ def test_a_diverged_instance_starts_anew_and_leaves_the_others(
 
 def test_without_restarts_a_diverged_instance_stays_lost(tmp_path: Path) -> None:
     _, module = continued(tmp_path, math.nan, "protocol.restart_diverged=false")
-    assert module._ended_at[0].x[1].isnan().all()
-    assert module._faults.tolist() == [0, 0]
+    assert module._unroll.iterate.x[1].isnan().all()
+    assert (module._epoch.restarted, module._epoch.skipped) == (0, 0)
 
 
 def test_restarts_are_counted(tmp_path: Path) -> None:
@@ -215,7 +211,7 @@ def test_a_skipped_update_changes_no_bit(tmp_path: Path) -> None:
             any(not torch.equal(*p) for p in zip(before, map_weights(module), strict=True))
         )
     assert changed == [True, False], "the second, although Adam has momentum"
-    assert module._faults.tolist() == [1, 0]
+    assert (module._epoch.skipped, module._epoch.restarted) == (1, 0)
 
 
 def map_weights(module: MetaTraining) -> list[Tensor]:

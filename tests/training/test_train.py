@@ -138,9 +138,8 @@ def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_pat
     first, second = data.train_dataloader()
     module.training_step(first, 0).backward()
     assert all((p.grad == 0).all() for p in module.parameters())
-    iterate, state = module._ended_at
-    assert (state.iteration == 2).all()
-    assert not torch.equal(iterate.x, first.start.x)
+    assert (module._unroll.memory.iteration == 2).all()
+    assert not torch.equal(module._unroll.iterate.x, first.start.x)
     module.training_step(second, 1).backward()
     assert any((p.grad != 0).any() for p in module.parameters())
 
