@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from l2o.io.errors import UserError
 from l2o.io.files import read_tensors
+from l2o.io.memory import tensors_in
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -94,7 +95,8 @@ def check_fit(make: Callable[[], nn.Module], weights: Mapping[str, Any], path: s
         with torch.device("meta"):
             empty = make()
         expected = {name: tensor.shape for name, tensor in empty.state_dict().items()}
-        spare = sum(_own_bytes(part) for part in empty.modules())
+        kept = sum(tensor.nbytes for tensor in empty.state_dict().values())
+        spare = sum(tensor.nbytes for tensor in tensors_in(empty)) - kept
     except RuntimeError:
         # Sizes whose product is beyond 64 bits.
         expected, spare = {}, SPARE + 1
@@ -105,8 +107,3 @@ def check_fit(make: Callable[[], nn.Module], weights: Mapping[str, Any], path: s
 
 def _misfit(path: str | Path) -> UserError:
     return UserError(f"{path}: its weights do not fit the optimizer that its settings describe")
-
-
-def _own_bytes(module: nn.Module) -> int:
-    """The bytes of a module's tensors that are neither weights nor buffers."""
-    return sum(value.nbytes for value in vars(module).values() if isinstance(value, Tensor))

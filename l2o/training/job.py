@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from l2o.evaluation import EvaluationSettings, size_of_test
-from l2o.io import checks
+from l2o.evaluation import EvaluationSettings
+from l2o.io import checks, memory
 from l2o.io.errors import UserError
+from l2o.io.memory import build_module
 from l2o.io.seeds import generator
 from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer
@@ -59,18 +60,26 @@ class Job:
         own_only = not trusted
         seed = checks.count("seed", settings["seed"], minimum=0)
         protocol = Protocol.from_settings(settings["protocol"])
-        problem = build(settings["problem"], Problem, "problem", own_only=own_only)
-        mixture = [
-            build(described, Problem, f"mixture.{place}", own_only=own_only)
-            for place, described in enumerate(_list("mixture", settings["mixture"]))
-        ]
-        evaluation = size_of_test(settings["evaluation"], problem)
+        described = {
+            "problem": settings["problem"],
+            **{f"mixture.{n}": one for n, one in enumerate(_list("mixture", settings["mixture"]))},
+        }
+        problems = {
+            name: build(one, Problem, name, own_only=own_only) for name, one in described.items()
+        }
+        problem, *mixture = problems.values()
+        evaluation = construct(EvaluationSettings, settings["evaluation"], "evaluation")
         reward = build(settings["reward"], Reward, "reward", own_only=own_only)
         reward.check(protocol.window)
         curriculum = construct(Curriculum, settings["curriculum"], "curriculum")
-        optimizer = build(settings["variant"], LearnedOptimizer, "variant", own_only=own_only)
-        for one in (problem, *mixture):
-            _check_sizes(protocol, one)
+        optimizer = build_module(
+            settings["variant"], LearnedOptimizer, "variant", own_only=own_only
+        )
+        tested = {"problem": settings["problem"], "evaluation": settings["evaluation"]}
+        memory.check(evaluation.numbers(problem), **tested)
+        for name, one in problems.items():
+            trained = {name: described[name], "protocol": settings["protocol"]}
+            memory.check(protocol.numbers(one), **trained)
             one.check()
             _check_fit(optimizer, one)
         check_strategy(settings["strategy"], protocol.instances)
@@ -119,17 +128,6 @@ def _list(name: str, value: Any) -> list[Any]:
     if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
         raise checks.refusal(name, "a list of problems' settings or null", value)
     return value
-
-
-def _check_sizes(protocol: Protocol, problem: Problem) -> None:
-    """Raises UserError if the training instances or a window on them exceed the memory."""
-    sizes = {"protocol.instances": protocol.instances, "problem.m": problem.m}
-    sizes |= {"problem.n": problem.n}
-    checks.memory(sizes, protocol.instances * problem.numbers)
-    validation = {"protocol.validation.instances": protocol.validation.instances}
-    checks.memory({**sizes, **validation}, protocol.validation.instances * problem.numbers)
-    window = protocol.instances * protocol.window * (problem.m + problem.n)
-    checks.memory({**sizes, "protocol.window": protocol.window}, window)
 
 
 def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:
