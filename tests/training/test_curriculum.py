@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from l2o import Detach, UserError, unroll
 from l2o.problems import MatrixGame
 from l2o.training.curriculum import Curriculum, best
-from l2o.training.data import InstanceData
-from l2o.training.job import Job
 from l2o.training.rewards import ObjectiveReward
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.helpers import double_batch, small_twin
 from tests.training.test_configs import composed
@@ -71,22 +70,22 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
         f"curriculum.rank_by={rank_by}",
         "variant.warmup_iterations=0",
     ]
-    job = Job.from_config(composed(tmp_path, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *overrides))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     first, second = data.train_dataloader()
     module.training_step(first, 0)
     iterate, state, so_far, _ = module._unroll
     module.training_step(second, 1).backward()
-    found = [p.grad.clone() for p in job.optimizer.parameters()]
+    found = [p.grad.clone() for p in run.optimizer.parameters()]
 
-    job.optimizer.zero_grad()
-    protocol = job.protocol
+    run.optimizer.zero_grad()
+    protocol = run.protocol
     trajectory = unroll(
-        job.optimizer, data.instances[0], iterate, 2, state=state, detach=protocol.detach
+        run.optimizer, data.instances[0], iterate, 2, state=state, detach=protocol.detach
     )
-    rewarded = job.reward(data.instances[0], trajectory, protocol.detach, False)
+    rewarded = run.reward(data.instances[0], trajectory, protocol.detach, False)
     if rank_by == "loss":
         measure = so_far + rewarded.value.detach()
     else:
@@ -94,7 +93,7 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
         measure = sum(data.instances[0].gradients(*pair)[1].square().sum(1) for pair in pairs)
     chosen = measure.argsort()[:2]
     rewarded.value[chosen].mean().backward()
-    torch.testing.assert_close(found, [p.grad for p in job.optimizer.parameters()])
+    torch.testing.assert_close(found, [p.grad for p in run.optimizer.parameters()])
 
 
 def test_the_share_that_counts_is_logged(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from l2o.evaluation import measure
 from l2o.evaluation.metrics import accurate, steady
 from l2o.problems import Instances, Saddle
 from l2o.problems.base import Theta
-from l2o.training.data import InstanceData, Window
-from l2o.training.job import Job
+from l2o.training.data import Window
 from l2o.training.module import MetaTraining
 from l2o.training.rewards import Reward, Unrolled, WindowReward
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
 
@@ -76,10 +76,10 @@ def prepared(directory: Path, variant: str, *overrides: str) -> tuple[list[Windo
     """The windows of the first epoch and the module, without a trainer."""
     size = ["problem=saddle", "protocol.horizon=16", "protocol.first_horizon=16"]
     size += ["protocol.window=8"]
-    job = Job.from_config(composed(directory, *VARIANTS[variant], *size, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(directory, *VARIANTS[variant], *size, *overrides))
+    data = run.data
     data.setup("fit")
-    return list(data.train_dataloader()), job.module
+    return list(data.train_dataloader()), run.module
 
 
 def at_fault(window: Window, fault: str) -> Window:

@@ -17,10 +17,10 @@ from torch import Tensor
 from l2o import Iterate, UserError
 from l2o.optimizers import tensors
 from l2o.training.data import InstanceData
-from l2o.training.job import Job
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward, Unrolled
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
 
@@ -41,8 +41,8 @@ class Broken(Reward):
 
 
 def protocol(**changes: Any) -> Protocol:
-    job = Job.from_config(composed(Path("out"), *STRUCTURED))
-    return dataclasses.replace(job.protocol, **changes)
+    run = TrainingRun.from_config(composed(Path("out"), *STRUCTURED))
+    return dataclasses.replace(run.protocol, **changes)
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -52,10 +52,10 @@ def rows(directory: Path) -> list[dict[str, str]]:
 
 def parts(tmp_path: Path, *overrides: str) -> tuple[InstanceData, MetaTraining]:
     """The data and the module of a run that no trainer is needed for."""
-    job = Job.from_config(composed(tmp_path, *STRUCTURED, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *STRUCTURED, *overrides))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     return data, module
 
 
@@ -194,10 +194,10 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> 
 
 def test_a_skipped_update_changes_no_bit(tmp_path: Path) -> None:
     own = ["reward._target_=tests.training.test_protocol.Broken", "protocol.detach=inputs"]
-    job = Job.from_config(composed(tmp_path, *own, "variant.warmup_iterations=0"))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *own, "variant.warmup_iterations=0"))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     adam = module.configure_optimizers()
     Broken.calls = 0
     changed = []
@@ -225,7 +225,7 @@ def test_meta_gradients_are_clipped(tmp_path: Path) -> None:
         config = composed(
             tmp_path / clip, *STRUCTURED, f"protocol.clip={clip}", "protocol.window=4"
         )
-        before = dict(Job.from_config(config).optimizer.named_parameters())
+        before = dict(TrainingRun.from_config(config).optimizer.named_parameters())
         train(config)
         path = tmp_path / clip / "checkpoints" / "last.ckpt"
         after = torch.load(path, weights_only=True)["state_dict"]
