@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from l2o import Detach, UserError, unroll
 from l2o.problems import MatrixGame
 from l2o.training.curriculum import Curriculum, best
-from l2o.training.rewards import ObjectiveReward
+from l2o.training.rewards import ObjectiveReward, Unrolled
 from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.helpers import double_batch, small_twin
@@ -46,13 +46,13 @@ def test_rankings_by_hand() -> None:
     start.x[2] = 2e4
     reward = ObjectiveReward([1.0, 0.0, 3.0])
     trajectory = unroll(small_twin(), instances, start, 3, detach=Detach.GREEDY)
-    rewarded = reward(instances, trajectory, Detach.GREEDY, True)
+    sound = torch.tensor([True, True, False, True])
     squares = [
-        instances.gradients(x, y)[1].square().sum(1)
+        instances.field_y(x, y).square().sum(1)
         for x, y in zip(trajectory.x, trajectory.y, strict=True)
     ]
     so_far = torch.tensor([4.0, -1.0, 2.0, math.inf]).double()
-    arguments = instances, trajectory, reward, rewarded, so_far
+    arguments = instances, trajectory, reward, sound, so_far
     by_gradient = Curriculum(0.5, rank_by="gradient").ranking(*arguments)
     expected = (squares[1] + 3 * squares[3]).detach()
     expected[2] = torch.inf
@@ -85,14 +85,13 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
     trajectory = unroll(
         run.optimizer, data.instances[0], iterate, 2, state=state, detach=protocol.detach
     )
-    rewarded = run.reward(data.instances[0], trajectory, protocol.detach, False)
+    values = run.reward(Unrolled(data.instances[0], trajectory, protocol.detach, False))
     if rank_by == "loss":
-        measure = so_far + rewarded.value.detach()
+        ranking = so_far + values.detach()
     else:
         pairs = zip(trajectory.x[1:], trajectory.y[1:], strict=True)
-        measure = sum(data.instances[0].gradients(*pair)[1].square().sum(1) for pair in pairs)
-    chosen = measure.argsort()[:2]
-    rewarded.value[chosen].mean().backward()
+        ranking = sum(data.instances[0].field_y(*pair).square().sum(1) for pair in pairs)
+    values[ranking.argsort()[:2]].mean().backward()
     torch.testing.assert_close(found, [p.grad for p in run.optimizer.parameters()])
 
 

@@ -17,7 +17,7 @@ from l2o.problems import Instances, Saddle
 from l2o.problems.base import Theta
 from l2o.training.data import Window
 from l2o.training.module import MetaTraining
-from l2o.training.rewards import Reward, Unrolled, WindowReward
+from l2o.training.rewards import Reward, Unrolled
 from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
@@ -51,7 +51,7 @@ class Undefined(Reward):
 
     calls = 0
 
-    def value(self, window: Unrolled) -> Tensor:
+    def __call__(self, window: Unrolled) -> Tensor:
         type(self).calls += 1
         value: Tensor = window.trajectory.x[1:].square().sum((0, 2))
         return value if type(self).calls % 2 else value * math.nan
@@ -63,10 +63,9 @@ class Without:
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
 
-    def __call__(self, *window: Any) -> WindowReward:
-        value, sound = self._reward(*window)
-        sound = sound & (torch.arange(len(sound)) != SICK)
-        return WindowReward(torch.where(sound, value, 0), sound)
+    def __call__(self, window: Unrolled) -> Tensor:
+        value: Tensor = self._reward(window)
+        return torch.where(torch.arange(len(value)) == SICK, torch.nan, value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reward, name)
