@@ -55,6 +55,7 @@ def test_the_groups_are_those_of_the_readme() -> None:
         "logger",
         "methods",
         "experiment",
+        "comparison",
         "reward",
         "curriculum",
         "safeguard",
