@@ -131,7 +131,7 @@ def fit_apart(strategy: str, instances: int) -> float:
         subprocess.run(
             [sys.executable, script, *settings], env=alone, check=True, stdout=subprocess.DEVNULL
         )
-        metrics = json.loads(Path(d, "run", "metrics.json").read_text())
+        metrics = json.loads(Path(d, "run", "metrics.json").read_text(encoding="utf-8"))
     return float(metrics["time/fit_s"])
 
 

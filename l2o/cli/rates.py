@@ -125,7 +125,7 @@ def _curve(
 
 
 def _write_csv(curves: Sequence[Curve], mixtures: Tensor, path: Path) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["method", "c", "game", "rate", "rate_per_call", "hyperparameters"])
         for curve in curves:

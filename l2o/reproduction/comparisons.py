@@ -117,7 +117,7 @@ def comparisons_of(jobs: Sequence[Job]) -> list[Job]:
 
 def rows_of(job: Job) -> list[dict[str, str]]:
     """The rows of its table, best first."""
-    with (job.directory / "table.csv").open() as file:
+    with (job.directory / "table.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 

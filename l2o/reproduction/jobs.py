@@ -45,7 +45,9 @@ class Job:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Its results; null where a number was not finite."""
-        metrics: dict[str, float | None] = json.loads((self.directory / "metrics.json").read_text())
+        metrics: dict[str, float | None] = json.loads(
+            (self.directory / "metrics.json").read_text(encoding="utf-8")
+        )
         return metrics
 
     def run(self) -> bool:
@@ -59,7 +61,7 @@ class Job:
         run = f"from l2o.cli.commands import {self.script}; {self.script}()"
         directory = f"hydra.run.dir={quoted(str(self.directory))}"
         command = [sys.executable, "-P", "-c", run, *overrides, directory]
-        with (self.directory / "log.txt").open("w") as log:
+        with (self.directory / "log.txt").open("w", encoding="utf-8") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
             done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
         return done.returncode == 0 and self.finished

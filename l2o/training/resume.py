@@ -168,7 +168,7 @@ def _config_file(directory: Path) -> Path:
 def _read_config(directory: Path) -> dict[str, Any]:
     path = _config_file(directory)
     try:
-        stored = yaml.safe_load(path.read_text())
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         stored = None
     if not isinstance(stored, dict):

@@ -152,7 +152,7 @@ def _identity(run: TrainingRun, settings: WandbSettings, path: Path) -> dict[str
     return {
         "group": settings.group or group,
         "name": settings.name or f"{group}_seed{run.seed}",
-        **json.loads(path.read_text()),
+        **json.loads(path.read_text(encoding="utf-8")),
     }
 
 
@@ -166,5 +166,5 @@ def _tags() -> list[str]:
 def _reason(log: Path, status: int) -> str:
     """Why a process ended: the last line that it wrote, if it ended by itself."""
     if status == 1:
-        return log.read_text(errors="replace").strip().splitlines()[-1]
+        return log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
     return f"its process ended with status {status}"
