@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
 from hydra._internal.utils import get_args_parser
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -24,8 +24,19 @@ PATHS = (
 FLAGS = "--help, --multirun, --config-dir=FOLDER and --cfg=job; --hydra-help lists all"
 
 
-def readable(arguments: Sequence[str], config_name: str) -> list[str]:
-    """The arguments of a command line as Hydra reads them: settings, then flags.
+class CommandLine(NamedTuple):
+    """The arguments of a script, which Hydra reads if the settings come before the flags."""
+
+    settings: list[str]
+    flags: list[str]
+    help: bool
+    """Whether to print the help, and no more."""
+    folder: str | None
+    """Of choices of the user's own."""
+
+
+def readable(arguments: Sequence[str], config_name: str) -> CommandLine:
+    """The arguments of a script, made ready for Hydra.
 
     Args:
         arguments: As they were typed. A path needs no quotes besides the shell's.
@@ -51,7 +62,7 @@ def readable(arguments: Sequence[str], config_name: str) -> list[str]:
         if override.is_sweep_override() and not known.multirun:
             raise UserError(f"{setting}: {_several(*setting.split('=', 1))}")
         _check_choice(override, config_name)
-    return [*settings, *flags]
+    return CommandLine(settings, flags, known.help, known.config_dir)
 
 
 def _refuse(message: str) -> NoReturn:

@@ -14,7 +14,6 @@ from omegaconf.errors import InterpolationResolutionError
 
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.io.program import program
 
 CONFIGS = (Path(__file__).parents[1] / "conf").resolve()
 """The folder of all config files: in the package, in a checkout beside it."""
@@ -35,7 +34,6 @@ def chosen(group: str) -> str:
 
 
 OmegaConf.register_new_resolver("chosen", chosen, replace=True)
-OmegaConf.register_new_resolver("program", program, replace=True)
 
 
 def plain(config: Any) -> dict[str, Any]:

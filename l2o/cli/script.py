@@ -26,6 +26,7 @@ from yaml import MarkedYAMLError
 
 from l2o.cli.arguments import readable
 from l2o.cli.config import CONFIGS, check_complete, plain
+from l2o.cli.help import help_text
 from l2o.cli.streams import make_tolerant
 from l2o.cli.sweep import concluded
 from l2o.io.directory import FAILURE
@@ -71,7 +72,11 @@ def script(
             os.environ["HYDRA_FULL_ERROR"] = "1"
             make_tolerant()
             with Interruption().listening(), one_line_errors(), concluded():
-                sys.argv[1:] = readable(sys.argv[1:], config_name)
+                given = readable(sys.argv[1:], config_name)
+                if given.help:
+                    print(help_text(config_name, given.settings, given.folder))
+                    return
+                sys.argv[1:] = [*given.settings, *given.flags]
                 hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
                     guarded
                 )()
