@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from l2o.io.errors import UserError
-from l2o.io.files import read_tensors
+from l2o.io.tensors import read_tensors
 
 KILLS, SEED = 20, 0
 LATEST = 0.6

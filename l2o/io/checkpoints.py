@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from l2o.io.errors import UserError
-from l2o.io.files import read_tensors
 from l2o.io.memory import tensors_in
+from l2o.io.tensors import read_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
 
