@@ -180,4 +180,6 @@ def _remove_empty_directory() -> None:
     directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
         directory.rmdir()
-        directory.parent.rmdir()
+        # Below where the command was typed it was made for this run, as outputs/evaluate is.
+        if Path(HydraConfig.get().runtime.cwd) in directory.parent.parents:
+            directory.parent.rmdir()
