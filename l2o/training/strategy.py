@@ -156,8 +156,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
+    warnings.filterwarnings("ignore", message="(?s).*Checkpoint directory.*exists and is not empty")
+    warnings.filterwarnings("ignore", message="(?s).*Experiment logs directory.*exists and is not")
 
 
 def _misfit(error: Exception) -> UserError:
