@@ -77,9 +77,8 @@ def script(
                     print(help_text(config_name, given.settings, given.folder))
                     return
                 sys.argv[1:] = [*given.settings, *given.flags]
-                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
-                    guarded
-                )()
+                with _making_directories():
+                    hydra.main(str(CONFIGS), config_name, "1.3")(guarded)()
 
         return main
 
@@ -173,6 +172,24 @@ def _message(error: Exception) -> str:
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
+
+
+@contextmanager
+def _making_directories() -> Iterator[None]:
+    """Says what to do where Hydra cannot make the directory of a run."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory does not exist any more; cd to another") from None
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UserError(
+            f"{error.filename}: {error.strerror}; choose a place that can be written, with "
+            "hydra.run.dir=FOLDER (hydra.sweep.dir of a multirun)"
+        ) from None
 
 
 def _remove_empty_directory() -> None:
