@@ -21,8 +21,7 @@ from hydra import compose, initialize_config_dir
 from pytorch_lightning import Trainer
 
 from l2o.cli.config import CONFIGS, plain
-from l2o.training.data import InstanceData
-from l2o.training.job import Job
+from l2o.training.run import TrainingRun
 from l2o.training.strategy import quieten
 from l2o.training.train import train
 
@@ -38,15 +37,15 @@ def main() -> None:
         initialize_config_dir(str(CONFIGS), version_base="1.3"),
         tempfile.TemporaryDirectory() as d,
     ):
-        job = Job.from_config(
+        training = TrainingRun.from_config(
             plain(compose("train", [f"run_dir={d}", f"protocol.epochs={EPOCHS}"]))
         )
-        runs = {"plain": lambda: fit_plainly(job), "lightning": lambda: fit(job, Path(d))}
+        runs = {"plain": lambda: fit_plainly(training), "lightning": lambda: fit(training, Path(d))}
         times: dict[str, list[float]] = {name: [] for name in runs}
         for _ in range(ROUNDS):
             for name, run in runs.items():
                 times[name].append(seconds(run))
-    steps = EPOCHS * job.protocol.windows(0)
+    steps = EPOCHS * training.protocol.windows(0)
     bare, lightning = (1e3 * statistics.median(times[name]) / steps for name in runs)
     ratio = statistics.median(b / a for a, b in zip(*times.values(), strict=True))
     print(f"a training step, plain loop:     {bare:.2f} ms")
@@ -60,7 +59,7 @@ def main() -> None:
         print(f"{count} instances, two processes: {two:.1f} ms a step, {two / one:.2f} of one's")
 
 
-def fit(job: Job, directory: Path) -> None:
+def fit(training: TrainingRun, directory: Path) -> None:
     """Meta-training under Lightning, without validation or files."""
     trainer = Trainer(
         accelerator="cpu",
@@ -73,15 +72,15 @@ def fit(job: Job, directory: Path) -> None:
         enable_model_summary=False,
         default_root_dir=directory,
     )
-    data = InstanceData(job.mixture, job.protocol, job.seed)
-    trainer.fit(job.module, datamodule=data)
+    data = training.data
+    trainer.fit(training.module, datamodule=data)
 
 
-def fit_plainly(job: Job) -> None:
+def fit_plainly(training: TrainingRun) -> None:
     """The same steps in a loop of our own."""
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    data = training.data
     data.setup("fit")
-    module = job.module
+    module = training.module
     module.log_dict = lambda *args, **options: None  # type: ignore[method-assign]
     module.trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
     meta_optimizer = module.configure_optimizers()
@@ -106,7 +105,7 @@ def checkpoint_times() -> tuple[float, float, int]:
         tempfile.TemporaryDirectory() as d,
         mock.patch.object(Trainer, "save_checkpoint", timed),
     ):
-        metrics = train(compose("train", [f"run_dir={d}"]))
+        metrics = train(plain(compose("train", [f"run_dir={d}"])))
     return sum(times), metrics["time/fit_s"], len(times)
 
 
@@ -132,7 +131,7 @@ def fit_apart(strategy: str, instances: int) -> float:
         subprocess.run(
             [sys.executable, script, *settings], env=alone, check=True, stdout=subprocess.DEVNULL
         )
-        metrics = json.loads(Path(d, "run", "metrics.json").read_text())
+        metrics = json.loads(Path(d, "run", "metrics.json").read_text(encoding="utf-8"))
     return float(metrics["time/fit_s"])
 
 

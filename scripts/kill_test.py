@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from l2o.io.errors import UserError
-from l2o.io.files import read_tensors
+from l2o.io.tensors import read_tensors
 
 KILLS, SEED = 20, 0
 LATEST = 0.6
@@ -83,9 +83,9 @@ def saved(directory: Path) -> str:
 
 def results(directory: Path) -> dict[str, Any]:
     """What must not depend on kills: metrics but for times, history, weights."""
-    metrics = json.loads((directory / "metrics.json").read_text())
+    metrics = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     found: dict[str, Any] = {k: v for k, v in metrics.items() if not k.startswith("time/")}
-    with (directory / "metrics.csv").open() as file:
+    with (directory / "metrics.csv").open(encoding="utf-8") as file:
         found["rows"] = list(csv.DictReader(file))
     for name in ("best", "last"):
         weights = read_tensors(directory / "checkpoints" / f"{name}.ckpt")["state_dict"]

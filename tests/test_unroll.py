@@ -4,10 +4,10 @@ from collections.abc import Callable
 
 import pytest
 import torch
+from l2o.divergence import bound_gradients
 from torch import Tensor
 
 from l2o import Detach, Instances, Iterate, Trajectory, unroll
-from l2o.divergence import bound_gradients
 from l2o.io.seeds import generator
 from l2o.optimizers import TwinL2O
 from l2o.problems import Seesaw

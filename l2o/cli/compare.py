@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
+from functools import partial
 from typing import Any
 
 import torch
 
 from l2o.cli.evaluate import safeguarded
 from l2o.evaluation.comparison import Result, comparison_metrics
-from l2o.evaluation.measure import EvaluationSettings, measure, sample_set, size_of_test
+from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.tuning import Tuning, tune
-from l2o.io import checks
+from l2o.io import checks, memory
 from l2o.io.directory import begun
 from l2o.io.errors import UserError
 from l2o.io.pretrained import pretrained
 from l2o.io.seeds import generator
-from l2o.io.settings import build
+from l2o.io.settings import build, construct
 from l2o.optimizers import Optimizer
 from l2o.optimizers.hand_designed import HandDesigned
 from l2o.optimizers.learned.loading import load_checkpoint
@@ -51,6 +53,7 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     seed = checks.count("seed", config["seed"], minimum=0)
     noise = checks.number("noise", config["noise"], minimum=0)
     problem = build(config["problem"], Problem, "problem")
+    sizes = {name: _size(name, config, problem) for name in ("evaluation", "validation")}
     problem.check()
     directory = checks.path("run_dir", config["run_dir"])
     methods = checks.mapping("methods", config["methods"])
@@ -58,10 +61,10 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     trusted = checks.flag("trust_classes", config["trust_classes"])
     learned = _learned(checks.names("checkpoints", config["checkpoints"]), trusted)
     guarded = safeguarded(learned, config["safeguard"])
-    optimizers = {**hand_designed(methods, only), **learned, **guarded}
+    count = sizes["evaluation"].instances * sizes["evaluation"].starts
+    optimizers = {**hand_designed(methods, only, problem, count), **learned, **guarded}
     if not optimizers:
         raise UserError("only: expected at least one method or checkpoint, got none")
-    sizes = {name: _size(name, config, problem) for name in ("evaluation", "validation")}
     seen = Noisy(problem, noise) if noise else problem
     validation = sample_set(seen, sizes["validation"], seed, "validation", DTYPE)
     test = sample_set(seen, sizes["evaluation"], seed, "test", DTYPE)
@@ -127,12 +130,31 @@ def _result(
     )
 
 
-def hand_designed(methods: Mapping[str, Any], only: list[str]) -> dict[str, HandDesigned[Any]]:
-    """The methods of the config that were asked for; raises UserError if there is none such."""
+def hand_designed(
+    methods: Mapping[str, Any], only: list[str], problem: Problem, count: int
+) -> dict[str, HandDesigned[Any]]:
+    """The methods that were asked for.
+
+    Args:
+        methods: All of the config.
+        only: The names of those that were asked for.
+        problem: What they will run on.
+        count: On how many instances at a time.
+
+    Raises:
+        UserError: If there is none such, or its states are larger than the memory.
+    """
     for name in only:
         if name not in methods:
             raise UserError(f"only: no method {name!r}; choose from {', '.join(methods)}")
-    return {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
+    found = {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
+    game = problem.sample(1, generator(0, "check"), device="meta")
+    start = problem.sample_start(1, generator(0, "check"), device="meta")
+    for name, method in found.items():
+        with suppress(UserError):  # it cannot be applied, which is told later
+            state = memory.numbers_in(partial(method.init, game, start))
+            memory.check(count * state, **{f"methods.{name}": methods[name]})
+    return found
 
 
 def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
@@ -171,4 +193,6 @@ def _size(name: str, config: Mapping[str, Any], problem: Problem) -> EvaluationS
     # What is tuned for is what is tested: as many iterations in both.
     tested = checks.mapping("evaluation", config["evaluation"])
     settings = {"iterations": tested.get("iterations"), **checks.mapping(name, config[name])}
-    return size_of_test(settings, problem, name)
+    size = construct(EvaluationSettings, settings, name)
+    memory.check(size.numbers(problem), **{"problem": config["problem"], name: settings})
+    return size

@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
-from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import InterpolationResolutionError
 
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.io.program import program
 
 CONFIGS = (Path(__file__).parents[1] / "conf").resolve()
 """The folder of all config files: in the package, in a checkout beside it."""
+
+RUNNABLE = {("rates", "problem"): ["quadratic_game"]}
+"""By script and group, the choices that the script can run, where it cannot run all."""
 
 
 def chosen(group: str) -> str:
@@ -34,7 +34,6 @@ def chosen(group: str) -> str:
 
 
 OmegaConf.register_new_resolver("chosen", chosen, replace=True)
-OmegaConf.register_new_resolver("program", program, replace=True)
 
 
 def plain(config: Any) -> dict[str, Any]:
@@ -59,6 +58,23 @@ def _check_references(config: DictConfig) -> None:
                 raise checks.refusal(group, f"settings by name, {names[depth]} among them", value)
 
 
+def groups(config_name: str) -> dict[str, str | None]:
+    """The groups that a script has choices of, and its choices; None for a group left out.
+
+    Args:
+        config_name: The file in `conf/` that the script composes.
+    """
+    content = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    found = [choice for choice in content["defaults"] if isinstance(choice, dict)]
+    return {group: name for choice in found for group, name in choice.items() if " " not in group}
+
+
+def choices(config_name: str, group: str) -> list[str]:
+    """The choices of a group that a script can run."""
+    known = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
+    return RUNNABLE.get((config_name, group), known)
+
+
 def check_complete(config: Mapping[str, Any], config_name: str) -> None:
     """Refuses a config that lacks a setting or a group of its file, or has one of its own.
 
@@ -69,43 +85,15 @@ def check_complete(config: Mapping[str, Any], config_name: str) -> None:
     Raises:
         UserError: If it does.
     """
-    content = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text())
-    groups = [choice for choice in content.pop("defaults") if isinstance(choice, dict)]
-    # `problem@problems.saddle` puts a problem below `problems`; null is a group left out.
+    content = yaml.safe_load((CONFIGS / f"{config_name}.yaml").read_text(encoding="utf-8"))
+    # `problem@problems.saddle` puts a problem below `problems`.
     chosen = {
         group.rpartition("@")[2].split(".")[0]
-        for choice in groups
-        for group, name in choice.items()
-        if name is not None and " " not in group
+        for group, name in groups(config_name).items()
+        if name is not None
     }
-    known = (chosen | set(content)) - {"hydra"}
+    known = (chosen | set(content)) - {"hydra", "defaults"}
     for name in sorted(known - set(config)):
         raise UserError(f"{name}: expected a value, got none; leave it as it is, or choose one")
     for name in sorted(map(str, set(config) - known - {"hydra"})):
         raise UserError(f"{name}: no such setting; the config has {', '.join(sorted(known))}")
-
-
-def check_arguments(arguments: Sequence[str]) -> None:
-    """Refuses arguments that Hydra answers with several lines.
-
-    Args:
-        arguments: Of the command line.
-
-    Raises:
-        UserError: If a number is given for the name of a choice, or is too long to be read.
-    """
-    parser = OverridesParser.create()
-    for argument in arguments:
-        try:
-            override = parser.parse_override(argument)
-        except HydraException:
-            continue  # a flag, or what Hydra itself has a line for
-        except ValueError:
-            raise UserError(f"{argument[: checks.LONGEST]}…: the number is too long") from None
-        group = CONFIGS / override.key_or_group
-        if not override.key_or_group:
-            raise UserError(f"{argument}: expected KEY=VALUE")
-        value = None if override.is_delete() else override.value()
-        if group.is_dir() and not override.is_delete() and isinstance(value, int | float | None):
-            choices = ", ".join(sorted(path.stem for path in group.glob("*.yaml")))
-            raise checks.refusal(override.key_or_group, f"one of {choices}", value)

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from l2o.evaluation.measure import size_of_test
-from l2o.io import checks
+from l2o.evaluation.measure import EvaluationSettings
+from l2o.io import checks, memory
 from l2o.io.directory import begun
 from l2o.io.errors import UserError
-from l2o.io.settings import TARGET, build
+from l2o.io.settings import TARGET, build, construct
 from l2o.optimizers import Optimizer
 from l2o.optimizers.learned.loading import Checkpoint, load_checkpoint
 from l2o.optimizers.learned.released import load_released
@@ -45,10 +45,11 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
     named = TARGET in _given("problem", config["problem"])
     own_only = not config["trust_classes"] and not named
     problem = build(settings, Problem, "problem", own_only=own_only)
-    problem.check()
     trained = _given("evaluation", learned.config.get("evaluation", {}))
     size = {**trained, **_given("evaluation", config["evaluation"])}
-    evaluation = size_of_test(size, problem)
+    evaluation = construct(EvaluationSettings, size, "evaluation")
+    memory.check(evaluation.numbers(problem), problem=settings, evaluation=size)
+    problem.check()
 
     plain: dict[str, Optimizer[Any]] = {type(learned.optimizer).__name__: learned.optimizer}
     ((name, optimizer),) = (safeguarded(plain, config.get("safeguard")) or plain).items()

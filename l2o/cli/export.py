@@ -7,12 +7,13 @@ from typing import Any
 
 import torch
 
-from l2o.evaluation.measure import EvaluationSettings, measure, sample_set, size_of_test
+from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import settling_iteration, summarize
-from l2o.io import checks
+from l2o.io import checks, memory
+from l2o.io.memory import build_module
 from l2o.io.pretrained import WEIGHTS, Pretrained, write_weights
 from l2o.io.seeds import generator
-from l2o.io.settings import build
+from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer
 from l2o.optimizers.learned.loading import load_checkpoint
 from l2o.problems import Problem
@@ -39,7 +40,7 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     seed = checks.count("seed", config["seed"], minimum=0)
     optimizer: LearnedOptimizer[Any]
     if config["checkpoint"] is None:
-        optimizer = build(config["variant"], LearnedOptimizer, "variant")
+        optimizer = build_module(config["variant"], LearnedOptimizer, "variant")
         trained = {"variant": config["variant"], "seed": seed}
     else:
         path = checks.path("checkpoint", config["checkpoint"])
@@ -50,8 +51,10 @@ def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     if not described:
         raise checks.refusal("problems", "at least one problem", described)
     problems = {n: build(one, Problem, f"problems.{n}") for n, one in described.items()}
-    for problem in problems.values():
-        size = size_of_test(config["evaluation"], problem)
+    size = construct(EvaluationSettings, config["evaluation"], "evaluation")
+    for name, problem in problems.items():
+        asked = {f"problems.{name}": described[name], "evaluation": config["evaluation"]}
+        memory.check(size.numbers(problem), **asked)
     path = WEIGHTS / f"{checks.path('name', config['name'])}.safetensors"
     if not path.resolve().is_relative_to(WEIGHTS.resolve()):
         raise checks.refusal("name", "one such as structured_twin/mine", config["name"])

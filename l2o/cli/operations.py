@@ -12,11 +12,12 @@ from typing import Any
 from rich.table import Table
 
 from l2o.cli.compare import hand_designed
-from l2o.evaluation.measure import sample_set, size_of_test
+from l2o.evaluation.measure import EvaluationSettings, sample_set
 from l2o.evaluation.operations import Operations, count_operations
-from l2o.io import checks
+from l2o.io import checks, memory
 from l2o.io.directory import begun
-from l2o.io.settings import build
+from l2o.io.memory import build_module
+from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer, Optimizer
 from l2o.problems import Problem
 from l2o.reporting.console import console
@@ -41,14 +42,14 @@ def operations(config: Mapping[str, Any]) -> dict[str, float]:
     seed = checks.count("seed", config["seed"], minimum=0)
     directory = checks.path("run_dir", config["run_dir"])
     problem = build(config["problem"], Problem, "problem")
+    sizes = {"instances": 1, **checks.mapping("evaluation", config["evaluation"])}
+    size = construct(EvaluationSettings, sizes, "evaluation")
+    memory.check(size.numbers(problem), problem=config["problem"], evaluation=sizes)
     problem.check()
-    methods = hand_designed(
-        checks.mapping("methods", config["methods"]), checks.names("only", config["only"])
-    )
-    learned = build(config["variant"], LearnedOptimizer, "variant")
-    size = size_of_test(
-        {"instances": 1, **checks.mapping("evaluation", config["evaluation"])}, problem
-    )
+    described = checks.mapping("methods", config["methods"])
+    only = checks.names("only", config["only"])
+    methods = hand_designed(described, only, problem, size.instances * size.starts)
+    learned = build_module(config["variant"], LearnedOptimizer, "variant")
     test = sample_set(problem, size, seed, "test")
     optimizers: dict[str, Optimizer[Any]] = {**methods, type(learned).__name__: learned}
     found = {

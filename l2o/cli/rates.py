@@ -14,7 +14,7 @@ from torch import Tensor
 
 from l2o.cli.compare import hand_designed
 from l2o.evaluation.spectral import best_rates, update_matrices
-from l2o.io import checks
+from l2o.io import checks, memory
 from l2o.io.directory import begun
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator
@@ -63,10 +63,10 @@ def rates(config: Mapping[str, Any]) -> dict[str, float]:
     seed = checks.count("seed", config["seed"], minimum=0)
     count = checks.count("mixtures", config["mixtures"], minimum=2)
     games = checks.count("games", config["games"])
-    checks.memory({"mixtures": count, "games": games}, count * games * problem.numbers)
-    methods = hand_designed(
-        checks.mapping("methods", config["methods"]), checks.names("only", config["only"])
-    )
+    asked = {"mixtures": count, "games": games, "problem": config["problem"]}
+    memory.check(count * games * problem.numbers, **asked)
+    described = checks.mapping("methods", config["methods"])
+    methods = hand_designed(described, checks.names("only", config["only"]), problem, games)
     if not methods:
         raise checks.refusal("only", "at least one method", config["only"])
     mixtures = torch.linspace(*problem.ranges["c"], count, dtype=torch.double)
@@ -125,7 +125,7 @@ def _curve(
 
 
 def _write_csv(curves: Sequence[Curve], mixtures: Tensor, path: Path) -> None:
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["method", "c", "game", "rate", "rate_per_call", "hyperparameters"])
         for curve in curves:

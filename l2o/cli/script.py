@@ -7,18 +7,26 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException, MissingConfigException, OverrideParseException
+from hydra.errors import HydraException, MissingConfigException
 from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
+from omegaconf.errors import (
+    ConfigAttributeError,
+    ConfigKeyError,
+    MissingMandatoryValue,
+    OmegaConfBaseException,
+)
+from yaml import MarkedYAMLError
 
-from l2o.cli.config import CONFIGS, check_arguments, check_complete, plain
+from l2o.cli.arguments import readable
+from l2o.cli.config import CONFIGS, check_complete, plain
+from l2o.cli.help import help_text
 from l2o.cli.streams import make_tolerant
 from l2o.cli.sweep import concluded
 from l2o.io.directory import FAILURE
@@ -45,7 +53,9 @@ def script(
     def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
         def run(config: DictConfig) -> float:
             check_complete(config, config_name)
-            return job(plain(config))
+            # Paths are relative to where the command was typed, also with hydra.job.chdir=true.
+            with chdir(HydraConfig.get().runtime.cwd):
+                return job(plain(config))
 
         def guarded(config: DictConfig) -> float | None:
             make_tolerant()  # also in the workers of a sweep
@@ -62,10 +72,13 @@ def script(
             os.environ["HYDRA_FULL_ERROR"] = "1"
             make_tolerant()
             with Interruption().listening(), one_line_errors(), concluded():
-                check_arguments(sys.argv[1:])
-                hydra.main(version_base="1.3", config_path=str(CONFIGS), config_name=config_name)(
-                    guarded
-                )()
+                given = readable(sys.argv[1:], config_name)
+                if given.help:
+                    print(help_text(config_name, given.settings, given.folder))
+                    return
+                sys.argv[1:] = [*given.settings, *given.flags]
+                with _making_directories():
+                    hydra.main(str(CONFIGS), config_name, "1.3")(guarded)()
 
         return main
 
@@ -126,6 +139,9 @@ def one_line(error: Exception) -> str | None:
     """What to tell of an error that the user can mend; None for every other."""
     if isinstance(error, UserError | HydraException | OmegaConfBaseException):
         return " ".join(_message(error).splitlines())
+    if isinstance(error, MarkedYAMLError) and error.problem_mark is not None:
+        mark = error.problem_mark
+        return f"{mark.name}: cannot be read as YAML, line {mark.line + 1}: {error.problem}"
     if isinstance(error, OSError) and error.strerror is not None:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
     too_large = isinstance(error, RuntimeError) and any(w in str(error) for w in TOO_LARGE)
@@ -135,7 +151,7 @@ def one_line(error: Exception) -> str | None:
 
 
 def _message(error: Exception) -> str:
-    """One line: what was expected, what arrived, what to do."""
+    """What was expected, what arrived, what to do."""
     if isinstance(error, MissingConfigException) and error.options:
         group, _, name = (error.missing_cfg_file or "").rpartition("/")
         more = "; pip install 'l2o[sweep]' or 'l2o[ray]' adds others"
@@ -143,11 +159,9 @@ def _message(error: Exception) -> str:
             f"{group}: expected one of {', '.join(error.options)}, got '{name}'"
             f"{more if group.startswith('hydra/') else ''}"
         )
-    if isinstance(error, OverrideParseException):
-        return f"{error.override}: expected KEY=VALUE, could not read it ({_first_line(error)})"
     cause = error.__cause__ if isinstance(error.__cause__, OmegaConfBaseException) else error
     key, parent = getattr(cause, "full_key", None), getattr(cause, "parent_node", None)
-    if "is not in struct" in str(cause) and isinstance(parent, DictConfig):
+    if isinstance(cause, ConfigKeyError | ConfigAttributeError) and isinstance(parent, DictConfig):
         where, _, name = str(key).rpartition(".")
         names = ", ".join(sorted(str(name) for name in parent))
         return f"{key}: no such setting '{name}'; {where or 'the config'} has {names}"
@@ -157,11 +171,29 @@ def _message(error: Exception) -> str:
         # A run's directory is named after settings, one of which is at fault then.
         typed = f"; given {' '.join(sys.argv[1:])}" if str(key).startswith("hydra.") else ""
         return f"{key}: {_first_line(cause)}{typed}"
-    return _first_line(error)
+    return " ".join(str(error).split())
 
 
 def _first_line(error: Exception) -> str:
     return str(error).strip().split("\n")[0]
+
+
+@contextmanager
+def _making_directories() -> Iterator[None]:
+    """Says what to do where Hydra cannot make the directory of a run."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        raise UserError("the working directory does not exist any more; cd to another") from None
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            raise
+        raise UserError(
+            f"{error.filename}: {error.strerror}; choose a place that can be written, with "
+            "hydra.run.dir=FOLDER (hydra.sweep.dir of a multirun)"
+        ) from None
 
 
 def _remove_empty_directory() -> None:
@@ -169,4 +201,6 @@ def _remove_empty_directory() -> None:
     directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
         directory.rmdir()
-        directory.parent.rmdir()
+        # Below where the command was typed it was made for this run, as outputs/evaluate is.
+        if Path(HydraConfig.get().runtime.cwd) in directory.parent.parents:
+            directory.parent.rmdir()

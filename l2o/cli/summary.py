@@ -159,11 +159,11 @@ def write_summary(runs: Sequence[RunSummary], directory: Path) -> None:
         settings = [values[place] for values in columns.values()]
         numbers = [run.numbers.get(key) for key in HEADINGS]
         writer.writerow([*settings, *numbers, run.state, run.directory, run.note])
-    replace_file(directory / "summary.csv", table.getvalue().encode())
+    replace_file(directory / "summary.csv", table.getvalue().encode(errors="surrogateescape"))
     headings, rows = _cells(runs)
     lines = [headings, ["---"] * len(headings), *rows]
     text = "".join("| " + " | ".join(c.replace("|", "\\|") for c in row) + " |\n" for row in lines)
-    replace_file(directory / "summary.md", text.encode())
+    replace_file(directory / "summary.md", text.encode(errors="surrogateescape"))
     labels = [
         ", ".join(
             f"{short}={values[place]}" for short, values in _short(columns) if short != "seed"
@@ -243,7 +243,7 @@ def _numbers(found: Mapping[str, Any]) -> dict[str, float]:
 def _read(path: Path) -> dict[str, Any]:
     """A file of settings or results; empty if it is missing, damaged or something else."""
     try:
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         content = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
     except (OSError, ValueError, yaml.YAMLError):
         return {}

@@ -1,6 +1,6 @@
 """Evaluation: how well an optimizer does on a problem, as numbers, tables and plots."""
 
-from l2o.evaluation.measure import EvaluationSettings, measure, sample_set, size_of_test
+from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import Measurements, summarize
 
 __all__ = [
@@ -8,6 +8,5 @@ __all__ = [
     "Measurements",
     "measure",
     "sample_set",
-    "size_of_test",
     "summarize",
 ]

@@ -5,7 +5,6 @@ Axes: T iterations, B trajectories.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -17,7 +16,6 @@ from l2o.evaluation.metrics import Measurements
 from l2o.games import join
 from l2o.io import checks
 from l2o.io.seeds import generator
-from l2o.io.settings import construct
 from l2o.norms import norm
 from l2o.optimizers import Optimizer, tensors
 from l2o.problems import Instances, Iterate, Problem
@@ -44,29 +42,12 @@ class EvaluationSettings:
     def __post_init__(self) -> None:
         for name in ("instances", "starts", "iterations"):
             checks.count(name, getattr(self, name))
-        sizes = {"instances": self.instances, "starts": self.starts, "iterations": self.iterations}
-        checks.memory(sizes, 2 * math.prod(sizes.values()))
 
-
-def size_of_test(
-    settings: object, problem: Problem, name: str = "evaluation"
-) -> EvaluationSettings:
-    """The size of a test that settings describe, checked against the memory it takes.
-
-    Args:
-        settings: The arguments of `EvaluationSettings`.
-        problem: What is to be tested on.
-        name: The setting's name, for messages.
-
-    Raises:
-        UserError: If a value is not allowed, or the test too large.
-    """
-    size = construct(EvaluationSettings, settings, name)
-    coordinates = {f"{name}.instances": size.instances, "coordinates": problem.m + problem.n}
-    starts = {**coordinates, f"{name}.starts": size.starts}
-    checks.memory(starts, math.prod(starts.values()))
-    checks.memory(coordinates, size.instances * problem.numbers)
-    return size
+    def numbers(self, problem: Problem) -> int:
+        """How many numbers a test on a problem is, at least: θ, iterates and distances."""
+        trajectories = self.instances * self.starts
+        each = problem.m + problem.n + 2 * self.iterations
+        return self.instances * problem.numbers + trajectories * each
 
 
 def sample_set(

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from l2o.io.errors import UserError
-from l2o.io.files import read_tensors
+from l2o.io.memory import tensors_in
+from l2o.io.tensors import read_tensors
 
 Module = TypeVar("Module", bound=nn.Module)
 
@@ -71,7 +72,7 @@ def with_weights(
         UserError: If names or shapes differ; found out before any memory is taken.
     """
     if not trusted:
-        check_fit(make, weights, path)
+        _check_sizes(make, weights, path)
     optimizer = make()
     kinds = {value.dtype for value in weights.values() if isinstance(value, Tensor)}
     if torch.float64 in kinds:
@@ -84,29 +85,29 @@ def with_weights(
     return optimizer
 
 
-def check_fit(make: Callable[[], nn.Module], weights: Mapping[str, Any], path: str | Path) -> None:
-    """Compares weights with those of an optimizer that `make` builds without any memory.
+def check_fit(module: nn.Module, weights: Mapping[str, Any], path: str | Path) -> None:
+    """Raises UserError unless weights from a file have a module's names and shapes."""
+    expected = {name: tensor.shape for name, tensor in module.state_dict().items()}
+    found = {name: value.shape for name, value in weights.items() if isinstance(value, Tensor)}
+    if found != expected or len(found) < len(weights):
+        raise _misfit(path)
 
-    Raises:
-        UserError: If names or shapes differ, or it would take much memory besides.
-    """
+
+def _check_sizes(
+    make: Callable[[], nn.Module], weights: Mapping[str, Any], path: str | Path
+) -> None:
+    """The same for what `make` builds, without any memory, and that it needs little besides."""
     try:
         with torch.device("meta"):
             empty = make()
-        expected = {name: tensor.shape for name, tensor in empty.state_dict().items()}
-        spare = sum(_own_bytes(part) for part in empty.modules())
     except RuntimeError:
         # Sizes whose product is beyond 64 bits.
-        expected, spare = {}, SPARE + 1
-    found = {name: value.shape for name, value in weights.items() if isinstance(value, Tensor)}
-    if found != expected or len(found) < len(weights) or spare > SPARE:
+        raise _misfit(path) from None
+    check_fit(empty, weights, path)
+    kept = sum(tensor.nbytes for tensor in empty.state_dict().values())
+    if sum(tensor.nbytes for tensor in tensors_in(empty)) - kept > SPARE:
         raise _misfit(path)
 
 
 def _misfit(path: str | Path) -> UserError:
     return UserError(f"{path}: its weights do not fit the optimizer that its settings describe")
-
-
-def _own_bytes(module: nn.Module) -> int:
-    """The bytes of a module's tensors that are neither weights nor buffers."""
-    return sum(value.nbytes for value in vars(module).values() if isinstance(value, Tensor))

@@ -87,26 +87,6 @@ def count(name: str, value: object, *, minimum: int = 1) -> int:
     return value
 
 
-def memory(sizes: Mapping[str, int], numbers: int) -> None:
-    """Raises UserError if this machine cannot hold so many numbers, in single precision.
-
-    Asked before any of it is taken: a system may promise memory that it does not have.
-
-    Args:
-        sizes: The settings that ask for them, by name.
-        numbers: How many they are at least.
-    """
-    needed = 4 * numbers
-    held = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    if needed > held:
-        largest_first = sorted(sizes.items(), key=lambda item: -item[1])
-        given = ", ".join(f"{name}={size}" for name, size in largest_first)
-        raise UserError(
-            f"{given}: not enough memory; choose smaller sizes (these take at least "
-            f"{needed / 1e9:.3g} GB, this machine has {held / 1e9:.3g} GB)"
-        )
-
-
 def value_range(name: str, value: object) -> tuple[float, float]:
     """A range [low, high] of numbers within ±1e38, low <= high; raises UserError otherwise."""
     expected = "a range [low, high] of two numbers within ±1e38 with low <= high"

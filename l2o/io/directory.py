@@ -36,7 +36,7 @@ def claimed(directory: Path) -> Iterator[None]:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = (directory / LOCK).open("a+")
+        lock = (directory / LOCK).open("a+", encoding="utf-8")
     except OSError as error:
         raise UserError(f"{directory}: cannot be written ({error.strerror})") from None
     with lock as file:
@@ -86,7 +86,7 @@ def begun(directory: Path) -> Iterator[None]:
 def in_use(directory: Path) -> bool:
     """Whether a run is writing into a directory at this moment."""
     try:
-        with (directory / LOCK).open() as file:
+        with (directory / LOCK).open(encoding="utf-8") as file:
             return not lock_descriptor(file.fileno(), blocking=False)
     except OSError:
         return False

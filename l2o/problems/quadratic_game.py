@@ -45,7 +45,6 @@ class QuadraticGame(Problem):
         start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
         checks.count("dimension", dimension)
-        checks.memory({"dimension": dimension}, 3 * dimension**2)
         super().__init__(c=c, m=dimension, n=dimension, start_x=start_x, start_y=start_y)
         low, high = self.ranges["c"]
         if low < 0 or high > 1:

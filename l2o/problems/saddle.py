@@ -87,7 +87,6 @@ class RotatedSaddle(Saddle):
         start_y: Sequence[float] = (-0.5, 0.5),
     ) -> None:
         checks.count("dimension", dimension)
-        checks.memory({"dimension": dimension}, 2 * dimension)
         super().__init__(a=a, b=b, m=dimension, n=dimension, start_x=start_x, start_y=start_y)
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:

@@ -33,12 +33,12 @@ def write_comparison(
     """
     ranked = _ranked(results)
     rows = [{"optimizer": r.name, "settings": r.settings, **r.numbers} for r in ranked]
-    with (directory / "table.csv").open("w", newline="") as file:
+    with (directory / "table.csv").open("w", newline="", encoding="utf-8") as file:
         headings = ["optimizer", "settings", *_columns(ranked)]
         writer = csv.DictWriter(file, fieldnames=headings)
         writer.writeheader()
         writer.writerows(rows)
-    (directory / "table.md").write_text(_markdown(ranked, refused, title))
+    (directory / "table.md").write_text(_markdown(ranked, refused, title), encoding="utf-8")
     plot_front(ranked, directory / "plots" / "front.png", title)
     for axis in ("iterations", "oracle_calls"):
         plot_comparison(ranked, axis, directory / "plots" / f"{axis}.png", title)
@@ -49,7 +49,7 @@ def write_tuning(name: str, tuning: Tuning, directory: Path) -> None:
     path = directory / "tuning" / f"{name}.csv"
     path.parent.mkdir(exist_ok=True)
     ordered = sorted(tuning.scores.items(), key=lambda item: item[1].rank)
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow([*tuning.names, *Score._fields])
         writer.writerows([*point, *score] for point, score in ordered)

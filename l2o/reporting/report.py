@@ -43,7 +43,7 @@ def write_metrics(metrics: Mapping[str, float], directory: Path) -> None:
 
 def read_metrics(directory: Path) -> dict[str, float]:
     """The metrics that `write_metrics` wrote; null is read as not a number."""
-    written = json.loads((directory / "metrics.json").read_text())
+    written = json.loads((directory / "metrics.json").read_text(encoding="utf-8"))
     return {key: math.nan if value is None else value for key, value in written.items()}
 
 

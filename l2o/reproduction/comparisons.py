@@ -49,7 +49,7 @@ class Ends(NamedTuple):
 
 
 def ends_of(jobs: Sequence[Job]) -> dict[str, Ends]:
-    """Where optimizers end, by the experiment of each comparison.
+    """Where optimizers end, by the name of each comparison.
 
     Args:
         jobs: Of one target, finished; those that train are passed over.
@@ -59,7 +59,7 @@ def ends_of(jobs: Sequence[Job]) -> dict[str, Ends]:
         last = {row["optimizer"]: float(row["distance_1000"]) for row in rows_of(job)}
         learned = {row["optimizer"]: row for row in rows_of(job) if row["settings"] == "learned"}
         twin, *guarded = sorted(learned, key=len)
-        found[str(job.settings["experiment"])] = Ends(
+        found[str(job.settings["comparison"])] = Ends(
             last[twin],
             float(learned[twin]["sr1"]),
             last[guarded[0]] if guarded else math.nan,
@@ -87,7 +87,7 @@ def figure2(jobs: Sequence[Job], path: Path) -> str:
     }
     lines = ["## Figure 2: Twin-L2O and tuned methods"]
     for job in comparisons_of(jobs):
-        name, claim = claims[str(job.settings["experiment"])]
+        name, claim = claims[str(job.settings["comparison"])]
         lines += ["", f"### {name}", "", claim, "", *_section(job, path), "", _standing(job)]
     return "\n".join(lines)
 
@@ -106,7 +106,7 @@ def figure3(jobs: Sequence[Job], path: Path) -> str:
         "step size that Halpern's iteration is tuned to.",
     ]
     for job in comparisons_of(jobs):
-        name = names[str(job.settings["experiment"])]
+        name = names[str(job.settings["comparison"])]
         lines += ["", f"### {name}", "", *_section(job, path), "", _standing(job)]
     return "\n".join(lines)
 
@@ -117,7 +117,7 @@ def comparisons_of(jobs: Sequence[Job]) -> list[Job]:
 
 def rows_of(job: Job) -> list[dict[str, str]]:
     """The rows of its table, best first."""
-    with (job.directory / "table.csv").open() as file:
+    with (job.directory / "table.csv").open(encoding="utf-8") as file:
         return list(csv.DictReader(file))
 
 
@@ -127,7 +127,7 @@ def _section(job: Job, path: Path) -> list[str]:
     shown = [key for key in COLUMNS if key in rows[0]]
     lines = ["| " + " | ".join(COLUMNS[key] for key in shown) + " |", "|---" * len(shown) + "|"]
     lines += ["| " + " | ".join(cell(key, row[key]) for key in shown) + " |" for row in rows]
-    name = f"{job.settings['experiment']}.png"
+    name = f"{job.settings['comparison']}.png"
     path.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(job.directory / "plots" / "iterations.png", path / name)
     return [*lines, "", f"![Distance against iterations]({path.name}/{name})"]

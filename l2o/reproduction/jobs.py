@@ -45,13 +45,18 @@ class Job:
     @property
     def metrics(self) -> dict[str, float | None]:
         """Its results; null where a number was not finite."""
-        metrics: dict[str, float | None] = json.loads((self.directory / "metrics.json").read_text())
+        metrics: dict[str, float | None] = json.loads(
+            (self.directory / "metrics.json").read_text(encoding="utf-8")
+        )
         return metrics
 
-    def run(self) -> bool:
+    def run(self, began: Callable[[subprocess.Popen[bytes]], object] = id) -> bool:
         """Runs it in a process of its own, on one thread; returns whether it finished.
 
         What an interrupted run has left is removed first. Its output goes to `log.txt`.
+
+        Args:
+            began: Called with the process.
         """
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
@@ -59,10 +64,14 @@ class Job:
         run = f"from l2o.cli.commands import {self.script}; {self.script}()"
         directory = f"hydra.run.dir={quoted(str(self.directory))}"
         command = [sys.executable, "-P", "-c", run, *overrides, directory]
-        with (self.directory / "log.txt").open("w") as log:
+        with (self.directory / "log.txt").open("w", encoding="utf-8") as log:
             environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-            done = subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, env=environment)
-        return done.returncode == 0 and self.finished
+            process = subprocess.Popen(
+                command, stdout=log, stderr=subprocess.STDOUT, env=environment
+            )
+            began(process)
+            status = process.wait()
+        return status == 0 and self.finished
 
 
 def jobs_of(name: str, sweeps: object, directory: Path) -> list[Job]:
@@ -111,16 +120,19 @@ def run_all(jobs: Sequence[Job], workers: int, on_end: Callable[[Job], object]) 
         Those that failed.
     """
     failed = []
+    processes: list[subprocess.Popen[bytes]] = []
     with ThreadPoolExecutor(workers) as pool:
-        running = {pool.submit(job.run): job for job in jobs}
+        running = {pool.submit(job.run, processes.append): job for job in jobs}
         try:
             for ended in as_completed(running):
                 if not ended.result():
                     failed.append(running[ended])
                 on_end(running[ended])
         except BaseException:
-            # Interrupted: what has not begun is not begun.
-            pool.shutdown(cancel_futures=True)
+            # Interrupted: what has not begun is not begun, and what runs is asked to end.
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in processes:
+                process.terminate()
             raise
     return failed
 

@@ -44,7 +44,7 @@ def write_report(jobs: Mapping[str, Sequence[Job]], path: Path) -> None:
             heading = [] if name in told else [f"## {name}"]
             count = f"{len(done[name])} of {len(jobs[name])} runs are finished."
             parts += [*heading, count]
-    path.with_suffix(".md").write_text("\n\n".join(parts) + "\n")
+    path.with_suffix(".md").write_text("\n\n".join(parts) + "\n", encoding="utf-8")
 
 
 SECTIONS: dict[str, Callable[[Sequence[Job], Path], str]] = {

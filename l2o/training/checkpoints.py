@@ -13,7 +13,8 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
-from l2o.io.files import read_tensors, replace_file
+from l2o.io.files import replace_file
+from l2o.io.tensors import read_tensors
 from l2o.training.callbacks import History
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.module import MetaTraining

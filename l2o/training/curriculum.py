@@ -48,7 +48,7 @@ class Curriculum:
         return min(self.start + self.growth * epoch, 1.0)
 
     @torch.no_grad()
-    def measure(
+    def ranking(
         self,
         instances: Instances,
         trajectory: Trajectory,

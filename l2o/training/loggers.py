@@ -1,21 +1,80 @@
-"""Where the numbers of a run go while it trains: `metrics.csv`, or nowhere."""
+"""Where the numbers of a run go while it trains: `metrics.csv`, and from there W&B."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from pytorch_lightning.loggers import CSVLogger, Logger
 
+from l2o.io import checks
+from l2o.io.settings import construct
 
-def build_loggers(settings: Mapping[str, Any], directory: Path) -> list[Logger]:
-    """The loggers that the `logger` group describes, but for W&B, which reads `metrics.csv`.
+LONGEST, FORBIDDEN = 128, "/\\#?%:"
+"""What W&B asks of the name of a project."""
 
-    Args:
-        settings: `csv`: true or false.
-        directory: Of the run.
+
+@dataclass(frozen=True)
+class WandbSettings:
+    """How a run is recorded in Weights & Biases.
+
+    Attributes:
+        project: The project there; null: W&B's own choice.
+        entity: The user or team; null: the account's.
+        group: What the run is shown together with; null: its problem and variant.
+        name: Of the run; null: the group and the seed.
+        offline: Whether it is only written to the disk; null: if no account is set up.
+        wait_seconds: How long the server may take, in the beginning and at the end.
     """
-    if not settings["csv"]:
-        return []
-    return [CSVLogger(directory.parent, directory.name, version="", flush_logs_every_n_steps=1)]
+
+    project: str | None
+    entity: str | None
+    group: str | None
+    name: str | None
+    offline: bool | None
+    wait_seconds: float
+
+    def __post_init__(self) -> None:
+        for name in ("project", "entity", "group", "name"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise checks.refusal(name, "a name or null", value)
+        project = self.project or ""
+        if len(project) > LONGEST or set(project) & set(FORBIDDEN):
+            expected = f"a name of at most {LONGEST} letters without {' '.join(FORBIDDEN)}"
+            raise checks.refusal("project", expected, project)
+        if self.offline is not None and not isinstance(self.offline, bool):
+            raise checks.refusal("offline", "true, false or null", self.offline)
+        checks.positive("wait_seconds", self.wait_seconds)
+
+
+@dataclass(frozen=True)
+class LoggerSettings:
+    """Where numbers go.
+
+    Attributes:
+        csv: Whether into `metrics.csv`.
+        wandb: How W&B gets them, if it does.
+    """
+
+    csv: bool
+    wandb: WandbSettings | None
+
+    def __post_init__(self) -> None:
+        checks.flag("csv", self.csv)
+        if self.wandb is not None and not self.csv:
+            raise checks.refusal("csv", "true, because W&B is fed from metrics.csv", self.csv)
+
+    @classmethod
+    def from_settings(cls, settings: object) -> LoggerSettings:
+        """What the `logger` group describes; raises UserError if a value is not allowed."""
+        given = checks.mapping("logger", settings)
+        if given.get("wandb") is not None:
+            given["wandb"] = construct(WandbSettings, given["wandb"], "logger.wandb")
+        return construct(cls, given, "logger")
+
+    def loggers(self, directory: Path) -> list[Logger]:
+        """Those of Lightning, for a run in a directory."""
+        if not self.csv:
+            return []
+        return [CSVLogger(directory.parent, directory.name, version="", flush_logs_every_n_steps=1)]

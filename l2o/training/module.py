@@ -22,6 +22,7 @@ from l2o.training.data import ValidationSet, Window
 from l2o.training.meta_gradients import MetaGradients
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward, Unrolled
+from l2o.training.state import EpochRecord, UnrollState
 from l2o.unroll import Trajectory, detached
 
 
@@ -59,42 +60,44 @@ class MetaTraining(LightningModule):
         self.curriculum = curriculum
         self.seed = seed
         self.config = config
-        self._ended_at: tuple[Iterate, Any] | None = None
-        self._to_restore: list[Tensor] = []
-        self._so_far = torch.zeros(())
-        self._losses: list[Tensor] = []
-        self._counted: list[Tensor] = []
-        self._faults = torch.zeros(2)
-        self._diverged = torch.zeros((), dtype=torch.bool)
-        self._none_counts = torch.zeros((), dtype=torch.bool)
+        self._unroll: UnrollState | list[Tensor] = []
+        """Of a checkpoint its tensors alone, until there is a window that tells what they are."""
+        self._epoch = EpochRecord.begin(torch.zeros(()))
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
-        if batch.position == 0:
-            self._ended_at = batch.start, self._begun(batch, "states", batch.epoch)
-        iterate, state = self._ended_at or self._restored(batch)
+        before = self._before(batch)
         protocol, game = self.protocol, batch.instances
         policy = MetaGradients(protocol.detach)
         trajectory = policy.unroll(
             self.optimizer,
             game,
-            iterate,
+            before.iterate,
             protocol.window,
-            state=state,
+            state=before.memory,
             first=(batch.epoch * protocol.horizon) + batch.position * protocol.window,
         )
         values = self.reward(
             Unrolled(game, trajectory, protocol.detach, protocol.count_last_half_step)
         )
         sound = policy.sound(game, trajectory, values)
-        self._ended_at = self._restarted(batch, *detached(trajectory))
-        meta_loss = self._meta_loss(batch, trajectory, values, sound, policy)
+        self._unroll = UnrollState(
+            *self._restarted(batch, *detached(trajectory)),
+            before.reward + torch.where(sound, values.detach(), 0),
+            before.diverged | ~sound,
+        )
+        counted = self._counted(batch, trajectory, sound, self._unroll.reward)
+        # This process's part: those of all processes add up to it (paper, Eq. 37). Of none that
+        # counts it is 0 / 0, and the meta-update is skipped.
+        meta_loss = policy.mean(values, counted, self._gathered(counted.sum()).sum())
         if not meta_loss.requires_grad:
             # Nothing but sign steps: the meta-gradient is zero, and the meta-optimizer takes
             # the step that its momentum makes of that.
             meta_loss = meta_loss + 0 * sum(p.sum() for p in self.optimizer.parameters())
         # The mean over the processes is what is logged: of these it is the sum of their parts.
-        self._losses.append(meta_loss.detach() * self._processes)
+        self._epoch = self._epoch.with_window(
+            meta_loss.detach() * self._processes, counted.float().mean()
+        )
         return meta_loss
 
     def on_train_batch_end(self, outputs: Any, batch: Window, batch_idx: int) -> None:
@@ -102,37 +105,29 @@ class MetaTraining(LightningModule):
         if batch.position == self.protocol.windows(batch.epoch) - 1:
             self._log_epoch()
 
-    def _meta_loss(
-        self,
-        batch: Window,
-        trajectory: Trajectory,
-        values: Tensor,
-        sound: Tensor,
-        policy: MetaGradients,
-    ) -> Tensor:
-        """This process's part of the mean reward of the instances that count (paper, Eq. 37).
+    def _before(self, batch: Window) -> UnrollState:
+        """Where a window begins; with the first of an epoch its record begins as well."""
+        if batch.position > 0 and isinstance(self._unroll, UnrollState):
+            return self._unroll
+        begun = UnrollState.begin(batch.start, self._begun(batch, "states", batch.epoch))
+        if batch.position == 0:
+            self._epoch = EpochRecord.begin(batch.start.x)
+            return begun
+        parts = tensors(self._unroll)
+        restored: UnrollState = map_state(lambda _: next(parts), begun)
+        return restored
 
-        The parts of all processes add up to it.
-        """
-        counted, lost = sound, ~sound
+    def _counted(
+        self, batch: Window, trajectory: Trajectory, sound: Tensor, reward: Tensor
+    ) -> Tensor:
+        """Which instances count, (B,): those that the curriculum keeps of the sound ones."""
         share = self.curriculum.share(batch.epoch)
-        value = torch.where(sound, values.detach(), 0)
-        self._so_far = value if batch.position == 0 else self._so_far + value
-        # Also those that have been restarted since.
-        self._diverged = lost if batch.position == 0 else self._diverged | lost
-        if share < 1:
-            measure = self.curriculum.measure(
-                batch.instances, trajectory, self.reward, sound, self._so_far
-            )
-            # (B, processes): ranked as one process would see them, each then keeps its own.
-            everyone = self._gathered(measure).t()
-            kept = best(everyone.flatten(), share).view_as(everyone)[:, self.global_rank]
-            counted = counted & kept
-        totals = self._gathered(counted.sum())
-        self._none_counts = totals.sum() == 0
-        self._counted.append(counted.float().mean())
-        # Of none it is 0 / 0, and the meta-update is skipped.
-        return policy.mean(values, counted, totals.sum())
+        if share == 1:
+            return sound
+        ranking = self.curriculum.ranking(batch.instances, trajectory, self.reward, sound, reward)
+        # (B, processes): ranked as one process would see them, each then keeps its own.
+        everyone = self._gathered(ranking).t()
+        return sound & best(everyone.flatten(), share).view_as(everyone)[:, self.global_rank]
 
     def _begun(self, batch: Window, *stream: str | int) -> Any:
         """The states at the start, the same however many processes share the instances.
@@ -154,7 +149,8 @@ class MetaTraining(LightningModule):
         lost = batch.instances.diverged(*iterate)
         if not self.protocol.restart_diverged or not lost.any():
             return iterate, state
-        self._faults[1] += lost.sum().cpu()
+        restarted = self._epoch.restarted + lost.sum()
+        self._epoch = self._epoch._replace(restarted=restarted)
         fresh = self._begun(batch, "restarts", batch.epoch, batch.position)
 
         def chosen(new: Tensor, old: Tensor) -> Tensor:
@@ -169,8 +165,9 @@ class MetaTraining(LightningModule):
         # instance's meta-gradient is limited on its way, see `MetaGradients`.
         for gradient in gradients:
             gradient.mul_(self._processes)
-        if self._none_counts or not torch.nn.utils.get_total_norm(gradients).isfinite():
-            self._faults[0] += 1
+        none_counts = self._epoch.losses[-1].isnan()
+        if none_counts or not torch.nn.utils.get_total_norm(gradients).isfinite():
+            self._epoch = self._epoch._replace(skipped=self._epoch.skipped + 1)
             optimizer.zero_grad()
 
     @property
@@ -203,13 +200,14 @@ class MetaTraining(LightningModule):
 
     def _log_epoch(self) -> None:
         """Logs the epoch's mean meta-loss, and the shares that diverged and that counted."""
+        assert isinstance(self._unroll, UnrollState)
         epoch = {
-            "train/meta_loss": torch.stack(self._losses).nanmean(),
-            "train/diverged": self._diverged.float().mean(),
-            "train/counted": torch.stack(self._counted).mean(),
-            "train/skipped": self._faults[0],
+            "train/meta_loss": self._epoch.losses.nanmean(),
+            "train/diverged": self._unroll.diverged.float().mean(),
+            "train/counted": self._epoch.counted.mean(),
+            "train/skipped": self._epoch.skipped,
             # Of all processes, whose mean is logged.
-            "train/restarted": self._faults[1] * self._processes,
+            "train/restarted": self._epoch.restarted * self._processes,
         }
         self.log_dict(
             epoch,
@@ -219,9 +217,6 @@ class MetaTraining(LightningModule):
             sync_dist=self.trainer.world_size > 1,
             batch_size=1,
         )
-        self._losses.clear()
-        self._counted.clear()
-        self._faults = torch.zeros(2)
 
     def validation_step(self, batch: ValidationSet, batch_idx: int) -> None:
         """Logs the validation score; the lowest is best."""
@@ -252,14 +247,7 @@ class MetaTraining(LightningModule):
 
     def progress(self) -> dict[str, list[Tensor]]:
         """Where the epoch stands between two windows, for `restore`; every process's own."""
-        parts = {
-            "ended_at": tensors(self._ended_at or ()),
-            "so_far": [self._so_far],
-            "diverged": [self._diverged],
-            "losses": self._losses,
-            "counted": self._counted,
-            "faults": [self._faults],
-        }
+        parts = {"unroll": tensors(self._unroll), "epoch": tensors(self._epoch)}
         return {name: [self._gathered(t).clone() for t in part] for name, part in parts.items()}
 
     def restore(self, progress: Mapping[str, list[Tensor]]) -> None:
@@ -268,15 +256,4 @@ class MetaTraining(LightningModule):
             name: [gathered[self.global_rank].to(self.device) for gathered in part]
             for name, part in progress.items()
         }
-        self._to_restore, (self._so_far,) = own["ended_at"], own["so_far"]
-        (self._diverged,) = own["diverged"]
-        self._losses, self._counted = own["losses"], own["counted"]
-        self._faults = own["faults"][0].cpu()
-
-    def _restored(self, batch: Window) -> tuple[Iterate, Any]:
-        """Where the window before ended: saved tensors in the structure of a fresh start."""
-        assert self._to_restore, "an epoch begins with window 0"
-        parts = iter(self._to_restore)
-        fresh = batch.start, self.optimizer.init(batch.instances, batch.start)
-        iterate, state = (map_state(lambda _: next(parts), part) for part in fresh)
-        return iterate, state
+        self._unroll, self._epoch = own["unroll"], EpochRecord(*own["epoch"])

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 from l2o.evaluation.metrics import SCORES
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.settings import construct
+from l2o.problems import Problem
 from l2o.unroll import Detach
 
 LONGEST_OFFERED = 1000
@@ -35,8 +35,6 @@ class Validation:
         for name in ("every", "instances", "iterations"):
             checks.count(name, getattr(self, name))
         checks.choice("score", self.score, SCORES)
-        sizes = {"instances": self.instances, "iterations": self.iterations}
-        checks.memory(sizes, 2 * math.prod(sizes.values()))
 
 
 @dataclass(frozen=True)
@@ -83,8 +81,6 @@ class Protocol:
         for name in ("fresh_instances", "restart_diverged", "cosine"):
             checks.flag(name, getattr(self, name))
         checks.number("max_diverged", self.max_diverged, minimum=0, maximum=1)
-        sizes = {"instances": self.instances, "window": self.window}
-        checks.memory(sizes, 2 * math.prod(sizes.values()))
         if self.clip is not None:
             checks.positive("clip", self.clip)
         if self.first_horizon > self.horizon:
@@ -119,6 +115,13 @@ class Protocol:
         given["detach"] = Detach(checks.choice("protocol.detach", given.get("detach"), policies))
         validation = construct(Validation, given.get("validation"), "protocol.validation")
         return construct(cls, {**given, "validation": validation}, "protocol")
+
+    def numbers(self, problem: Problem) -> int:
+        """How many numbers training on a problem takes, at least: θ, windows and distances."""
+        window = self.window * (problem.m + problem.n)
+        trained = self.instances * (problem.numbers + window)
+        measured = 2 * self.validation.iterations
+        return trained + self.validation.instances * (problem.numbers + measured)
 
     def windows(self, epoch: int) -> int:
         """Windows, and so meta-updates, in an epoch."""

@@ -1,22 +1,21 @@
-"""Going on with a run: which settings, and from which of its checkpoints."""
+"""Going on with a run: with which config, and from which of its checkpoints."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from torch import nn
 
 from l2o.io import checks
 from l2o.io.checkpoints import check_fit, read_checkpoint, weights_of
 from l2o.io.errors import UserError
 from l2o.io.program import program
-from l2o.io.settings import TARGET, build, flat
-from l2o.optimizers import LearnedOptimizer
+from l2o.io.settings import TARGET, flat
 from l2o.reporting.report import versions
 from l2o.training.checkpoints import LAST, PREVIOUS
 from l2o.training.command_line import quoted, shell_word
@@ -30,51 +29,51 @@ DECISIVE = ("l2o", "torch", "pytorch-lightning")
 """Packages whose versions must be those of the run for it to go on as if never stopped."""
 
 
-@dataclass(frozen=True)
-class Run:
-    """What is to be run.
+class Origin(NamedTuple):
+    """Where a run comes from."""
 
-    Attributes:
-        settings: Of the run.
-        continued: Whether it began before, in its directory.
-        trusted: Whether classes outside `l2o` may be built: the user has named them, not a file.
-    """
-
-    settings: dict[str, Any]
-    continued: bool
+    config: dict[str, Any]
+    directory: Path
     trusted: bool
-
-    @classmethod
-    def of(cls, settings: dict[str, Any]) -> Run:
-        """The run that settings ask for, with `resume` a path, `auto` or null.
-
-        Raises:
-            UserError: If there is no run to go on with, or it has other settings.
-        """
-        resume = settings["resume"]
-        checks.path("run_dir", settings["run_dir"])
-        if resume is None:
-            return cls(settings, continued=False, trusted=True)
-        if resume == AUTO:
-            directory = Path(settings["run_dir"])
-            if not _config_file(directory).exists():
-                return cls(settings, continued=False, trusted=True)
-            _refuse_difference(_read_config(directory), settings, f"{_config_file(directory)}")
-            return cls(settings, continued=True, trusted=True)
-        directory = checks.path("resume", resume).absolute()
-        if not _config_file(directory).exists():
-            raise UserError(f"resume: expected the directory of a run, got {resume}")
-        stored = _read_config(directory)
-        if set(stored) != set(settings):
-            raise UserError(f"{_config_file(directory)}: not the settings of a training run")
-        given = {key: settings[key] for key in _overridden()}
-        own = {"resume": str(resume), "run_dir": str(directory)}
-        trusted = checks.flag("trust_classes", settings["trust_classes"])
-        return cls({**stored, **given, **own}, continued=True, trusted=trusted)
+    """Whether classes outside `l2o` may be built: the user has named them, not a file."""
+    continued: bool
+    """Whether it began before, in its directory."""
 
 
-def newest_checkpoint(directory: Path, settings: Mapping[str, Any], trusted: bool) -> Path | None:
-    """The newest checkpoint of a run that can be gone on from; None if it was never saved.
+def origin(config: dict[str, Any]) -> Origin:
+    """The run that a config asks for, with `resume` a path, `auto` or null.
+
+    Raises:
+        UserError: If there is no run to go on with, or it has other settings.
+    """
+    resume = config["resume"]
+    trusted = checks.flag("trust_classes", config["trust_classes"])
+    directory = checks.path("run_dir", config["run_dir"])
+    if resume is None or resume == AUTO:
+        continued = resume == AUTO and _config_file(directory).exists()
+        if continued:
+            _refuse_difference(_read_config(directory), config, f"{_config_file(directory)}")
+        return Origin(config, directory, True, continued)
+    directory = checks.path("resume", resume).absolute()
+    if not _config_file(directory).exists():
+        raise UserError(f"resume: expected the directory of a run, got {resume}")
+    stored = _read_config(directory)
+    if set(stored) != set(config):
+        raise UserError(f"{_config_file(directory)}: not the settings of a training run")
+    stored |= {key: config[key] for key in _overridden()}
+    stored |= {"resume": str(resume), "run_dir": str(directory)}
+    return Origin(stored, directory, trusted, True)
+
+
+def newest_checkpoint(
+    directory: Path, config: Mapping[str, Any], optimizer: nn.Module
+) -> Path | None:
+    """The newest checkpoint that a run can go on from; None if it was never saved.
+
+    Args:
+        directory: Of the run.
+        config: Of the run, which must be that of the checkpoint.
+        optimizer: Whose weights are to be in it.
 
     Raises:
         UserError: If there are checkpoints, but none is valid.
@@ -84,7 +83,7 @@ def newest_checkpoint(directory: Path, settings: Mapping[str, Any], trusted: boo
     errors: list[str] = []
     for path in paths:
         try:
-            _check(path, settings, trusted)
+            _check(path, config, optimizer)
         except UserError as error:
             errors.append(str(error))
             continue
@@ -96,11 +95,10 @@ def newest_checkpoint(directory: Path, settings: Mapping[str, Any], trusted: boo
     return None
 
 
-def command(settings: Mapping[str, Any]) -> str:
+def command(directory: Path, config: Mapping[str, Any]) -> str:
     """What to type to go on with a run, whatever its path and wherever its classes are."""
-    resume = shell_word(f"resume={quoted(settings['run_dir'])}")
-    line = f"{program('train')} {resume}"
-    if all(target.startswith("l2o.") for target in _targets(settings)):
+    line = f"{program('train')} {shell_word(f'resume={quoted(str(directory))}')}"
+    if all(target.startswith("l2o.") for target in _targets(config)):
         return line
     place = os.environ.get("PYTHONPATH")
     return f"{f'PYTHONPATH={shell_word(place)} ' if place else ''}{line} trust_classes=true"
@@ -117,13 +115,13 @@ def _targets(settings: object) -> Iterator[str]:
             yield from _targets(part)
 
 
-def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:
-    """Raises UserError unless the run with these settings can go on from a checkpoint."""
+def _check(path: Path, config: Mapping[str, Any], optimizer: nn.Module) -> None:
+    """Raises UserError unless the run with this config can go on from a checkpoint."""
     content = read_checkpoint(path)
     missing = {"unroll", "loops", "callbacks", "optimizer_states"} - set(content)
     if missing:
         raise UserError(f"{path}: cannot be gone on from, has no {', '.join(sorted(missing))}")
-    _refuse_difference(content["l2o"]["config"], settings, str(path))
+    _refuse_difference(content["l2o"]["config"], config, str(path))
     wrote, now = content["l2o"].get("versions"), versions()
     for name in DECISIVE:
         found = wrote.get(name) if isinstance(wrote, dict) else None
@@ -132,15 +130,12 @@ def _check(path: Path, settings: Mapping[str, Any], trusted: bool) -> None:
                 f"{path}: expected {name} {now.get(name)}, got {found}; a run goes on only with "
                 "the versions that it began with"
             )
-    if not trusted:
-        variant = settings["variant"]
-        make = lambda: build(variant, LearnedOptimizer, "variant", own_only=True)  # noqa: E731
-        check_fit(make, weights_of(content), path)
+    check_fit(optimizer, weights_of(content), path)
 
 
-def _refuse_difference(stored: Any, settings: Mapping[str, Any], where: str) -> None:
+def _refuse_difference(stored: Any, config: Mapping[str, Any], where: str) -> None:
     """Raises UserError naming a setting that a run was begun with otherwise."""
-    before, now = flat(stored), flat(settings)
+    before, now = flat(stored), flat(config)
     for key in sorted(set(before) | set(now)):
         if key.split(".")[0] in FREE + LABELS or before.get(key) == now.get(key):
             continue
@@ -173,7 +168,7 @@ def _config_file(directory: Path) -> Path:
 def _read_config(directory: Path) -> dict[str, Any]:
     path = _config_file(directory)
     try:
-        stored = yaml.safe_load(path.read_text())
+        stored = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError):
         stored = None
     if not isinstance(stored, dict):

@@ -7,6 +7,7 @@ import os
 import shutil
 import warnings
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -36,52 +37,68 @@ BY_HAND = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 """What tells the nodes of each other where neither torchrun nor srun does."""
 
 
-def check_strategy(settings: object, instances: int) -> None:
-    """Refuses what can be told of the `strategy` group without asking Lightning.
+@dataclass(frozen=True)
+class StrategySettings:
+    """How a run is executed; see Lightning's `Trainer` for what these may be.
 
-    Args:
-        settings: The group.
-        instances: Training instances, which the processes share out evenly.
-
-    Raises:
-        UserError: If a setting is unknown or not allowed, or this machine cannot do it.
+    Attributes:
+        accelerator: `auto`, `cpu`, `gpu`, ….
+        devices: `auto`, how many of a node, or which.
+        num_nodes: How many machines.
+        strategy: `auto`, `ddp`, ….
+        precision: One of `PRECISIONS`.
+        compile: Whether `torch.compile` makes the optimizer's step.
     """
-    settings = checks.mapping("strategy", settings)
-    known = [*EXPECTED, "compile"]
-    for name in sorted(set(known) ^ set(settings)):
-        if name not in known:
-            given, names = checks.shown(settings[name]), ", ".join(known)
-            raise UserError(f"strategy.{name}: no such setting, got {given}; strategy has {names}")
-        raise UserError(f"strategy.{name}: expected a value, got none")
-    if settings["accelerator"] in ("gpu", "cuda") and not torch.cuda.is_available():
-        raise UserError(
-            "strategy: expected a GPU, but PyTorch sees none here; use strategy=cpu or "
-            "strategy=auto, or install a PyTorch that was built for your GPU"
-        )
-    for name in ("devices", "num_nodes"):
-        value = settings[name]
-        if isinstance(value, bool):
-            raise checks.refusal(f"strategy.{name}", EXPECTED[name], value)
-        # Lightning would make a list of as many before it finds anything wrong.
-        if isinstance(value, int) and value > instances:
-            expected = f"at most protocol.instances ({instances}), one for each process"
-            raise checks.refusal(f"strategy.{name}", expected, value)
-    checks.choice("strategy.precision", settings["precision"], PRECISIONS)
-    compiler = os.environ.get("CXX", "g++")
-    if checks.flag("strategy.compile", settings["compile"]) and not shutil.which(compiler):
-        raise UserError(
-            f"strategy.compile: expected a C++ compiler, but there is no {compiler} here; install "
-            "one, name yours in the variable CXX, or use strategy.compile=false"
-        )
+
+    accelerator: str
+    devices: str | int | list[int]
+    num_nodes: int
+    strategy: str
+    precision: str
+    compile: bool
+
+    def __post_init__(self) -> None:
+        for name in ("devices", "num_nodes"):
+            if isinstance(getattr(self, name), bool):
+                raise checks.refusal(name, EXPECTED[name], getattr(self, name))
+        checks.choice("precision", self.precision, PRECISIONS)
+        checks.flag("compile", self.compile)
+
+    def check(self, instances: int) -> None:
+        """Refuses what can be told without asking Lightning.
+
+        Args:
+            instances: Training instances, which the processes share out evenly.
+
+        Raises:
+            UserError: If there are more processes, or this machine cannot do it.
+        """
+        if self.accelerator in ("gpu", "cuda") and not torch.cuda.is_available():
+            raise UserError(
+                "strategy: expected a GPU, but PyTorch sees none here; use strategy=cpu or "
+                "strategy=auto, or install a PyTorch that was built for your GPU"
+            )
+        for name in ("devices", "num_nodes"):
+            value = getattr(self, name)
+            # Lightning would make a list of as many before it finds anything wrong.
+            if isinstance(value, int) and value > instances:
+                expected = f"at most protocol.instances ({instances}), one for each process"
+                raise checks.refusal(f"strategy.{name}", expected, value)
+        compiler = os.environ.get("CXX", "g++")
+        if self.compile and not shutil.which(compiler):
+            raise UserError(
+                f"strategy.compile: expected a C++ compiler, but there is no {compiler} here; "
+                "install one, name yours in the variable CXX, or use strategy.compile=false"
+            )
 
 
 def build_trainer(
-    settings: Mapping[str, Any], instances: int, files: CheckpointIO, **options: Any
+    settings: StrategySettings, instances: int, files: CheckpointIO, **options: Any
 ) -> Trainer:
     """Lightning's trainer, which knows the place of this process among all of the run.
 
     Args:
-        settings: The `strategy` group, checked.
+        settings: How the run is executed.
         instances: How many are to be shared out among the processes.
         files: Reads and writes the checkpoints.
         options: Further arguments of the trainer.
@@ -90,7 +107,7 @@ def build_trainer(
         UserError: If the settings cannot work, or do not fit what has started the processes.
     """
     quieten()
-    own = {name: settings[name] for name in EXPECTED}
+    own = {name: getattr(settings, name) for name in EXPECTED}
     try:
         environment = _environment(alone=own["devices"] == own["num_nodes"] == 1)
     except RuntimeError as error:
@@ -106,8 +123,8 @@ def build_trainer(
     if instances % trainer.world_size:
         raise UserError(
             f"protocol.instances: expected a multiple of the {trainer.world_size} processes "
-            f"(strategy.devices={settings['devices']}, "
-            f"strategy.num_nodes={settings['num_nodes']}), got {instances}"
+            f"(strategy.devices={settings.devices}, "
+            f"strategy.num_nodes={settings.num_nodes}), got {instances}"
         )
     missing = ", ".join(name for name in BY_HAND if name not in os.environ)
     if trainer.num_nodes > 1 and isinstance(environment, LightningEnvironment) and missing:
@@ -139,8 +156,8 @@ def quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    warnings.filterwarnings("ignore", message=".*Checkpoint directory.*exists and is not empty")
-    warnings.filterwarnings("ignore", message=".*Experiment logs directory.*exists and is not")
+    warnings.filterwarnings("ignore", message="(?s).*Checkpoint directory.*exists and is not empty")
+    warnings.filterwarnings("ignore", message="(?s).*Experiment logs directory.*exists and is not")
 
 
 def _misfit(error: Exception) -> UserError:

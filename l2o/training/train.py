@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -32,11 +31,8 @@ from l2o.training.callbacks import (
     TooManyDiverged,
 )
 from l2o.training.checkpoints import BEST, PREVIOUS, Checkpoints, SafeFiles
-from l2o.training.data import InstanceData
 from l2o.training.interruption import Interrupted, Interruption
-from l2o.training.job import Job
-from l2o.training.loggers import build_loggers
-from l2o.training.resume import Run, command, newest_checkpoint
+from l2o.training.run import TrainingRun
 from l2o.training.strategy import build_trainer
 from l2o.training.study import Pruner
 from l2o.training.wandb_recorder import recorded
@@ -46,7 +42,7 @@ SMALL_BATCH = 1000
 nothing, with 2000 it does."""
 
 
-def train(config: Mapping[str, Any]) -> dict[str, float]:
+def train(config: dict[str, Any]) -> dict[str, float]:
     """Meta-trains, tests the best checkpoint, and writes results into `run_dir`.
 
     With `resume`, goes on with a run that was stopped, as if it had not been.
@@ -62,12 +58,10 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
             diverge; or if the disk is full or the directory gone.
         SystemExit: If a signal asked the run to end, once it is saved.
     """
-    run = Run.of(dict(config))
-    checkpoint = _checkpoint_of(run)
-    job = Job.from_config(run.settings, trusted=run.trusted)
+    run = TrainingRun.from_config(config)
     interruption = Interruption()
-    trained = _prepared(job, interruption)
-    directory, first = job.directory, trained.trainer.is_global_zero
+    trained = _prepared(run, interruption)
+    directory, first = run.directory, trained.trainer.is_global_zero
     try:
         with claimed(directory) if first else nullcontext(), interruption.listening():
             if run.continued and (directory / "metrics.json").exists():
@@ -78,14 +72,14 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
                 refuse_used(directory)
                 (directory / "checkpoints").mkdir(exist_ok=True)
                 write_versions(directory)
-                write_config(job.settings, directory)
+                write_config(run.config, directory)
             (directory / PRUNED).unlink(missing_ok=True)
-            with recorded(job.settings, directory, first) as watchers:
-                return _run(job, trained, checkpoint, interruption, watchers)
+            with recorded(run, first) as watchers:
+                return _run(run, trained, interruption, watchers)
     except Interrupted as interrupted:
         if first:
             name = interrupted.signal.name
-            print(f"interrupted by {name}; to go on: {command(job.settings)}", file=sys.stderr)
+            print(f"interrupted by {name}; to go on: {run.command}", file=sys.stderr)
         # Lightning takes another status of its helpers for a crash, and kills the first process.
         sys.exit(interrupted.status if first else 0)
     except TooManyDiverged as error:
@@ -95,25 +89,18 @@ def train(config: Mapping[str, Any]) -> dict[str, float]:
         kept = f"; the best checkpoint so far is {best}" if best.exists() else ""
         raise UserError(f"{error}{kept}") from None
     except OSError as error:
-        raise UserError(_lost(error, job)) from None
+        raise UserError(_lost(error, run)) from None
 
 
-def _checkpoint_of(run: Run) -> Path | None:
-    """Where a run goes on from, if it does."""
-    if not run.continued:
-        return None
-    return newest_checkpoint(Path(run.settings["run_dir"]), run.settings, run.trusted)
-
-
-def _lost(error: OSError, job: Job) -> str:
+def _lost(error: OSError, run: TrainingRun) -> str:
     """One line for a disk that is full or a directory that is gone."""
-    if not job.directory.is_dir():
+    if not run.directory.is_dir():
         return (
-            f"{job.directory}: the run's directory is gone; if it was moved, go on with "
+            f"{run.directory}: the run's directory is gone; if it was moved, go on with "
             f"{program('train')} resume=NEW_PATH"
         )
-    what = f"{error.filename or job.directory}: {error.strerror or error}"
-    return f"{what}; what was saved before is kept; to go on: {command(job.settings)}"
+    what = f"{error.filename or run.directory}: {error.strerror or error}"
+    return f"{what}; what was saved before is kept; to go on: {run.command}"
 
 
 class Trained(NamedTuple):
@@ -125,18 +112,17 @@ class Trained(NamedTuple):
 
 
 def _run(
-    job: Job,
+    run: TrainingRun,
     trained: Trained,
-    checkpoint: Path | None,
     interruption: Interruption,
     watchers: list[Callback],
 ) -> dict[str, float]:
     """Trains, from a checkpoint on if there is one, and tests."""
-    directory, (trainer, history, timer) = job.directory, trained
-    trainer.loggers = build_loggers(job.settings["logger"], directory)
+    directory, (trainer, history, timer) = run.directory, trained
+    trainer.loggers = run.logger.loggers(directory)
     trainer.callbacks[:0] = watchers  # type: ignore[attr-defined]
     with interruption.deferred():
-        _fit(job, trainer, checkpoint)
+        _fit(run, trainer)
     # Of training alone, over all its parts.
     metrics = {"val/score": history.best_score, "time/fit_s": timer.time_elapsed()}
     if not trainer.is_global_zero:
@@ -147,30 +133,30 @@ def _run(
     pruned = (directory / PRUNED).exists()
     if not pruned:
         # Read back from disk, so that what is tested is what is kept.
-        optimizer = load(best, trust_classes=job.trusted)
+        optimizer = load(best, trust_classes=run.trusted)
         metrics |= run_test(
-            optimizer, job.problem, job.evaluation, job.seed, directory, job.title, optimizer.dtype
+            optimizer, run.problem, run.evaluation, run.seed, directory, run.title, optimizer.dtype
         )
     best.with_name(PREVIOUS).unlink(missing_ok=True)
     if pruned:
-        print(f"{job.title}: pruned after {len(history.records)} epochs; {directory}")
+        print(f"{run.title}: pruned after {len(history.records)} epochs; {directory}")
         return metrics
     # Last of all: a run that has it is finished.
     write_metrics(metrics, directory)
-    print_table(metrics, job.title, directory)
+    print_table(metrics, run.title, directory)
     return metrics
 
 
-def _prepared(job: Job, interruption: Interruption) -> Trained:
+def _prepared(run: TrainingRun, interruption: Interruption) -> Trained:
     """What will train; nothing is written yet, and no other process started."""
-    protocol, history, timer = job.protocol, History(), Timer()
-    folder, every_s = job.directory / "checkpoints", job.checkpoint_seconds
+    protocol, history, timer = run.protocol, History(), Timer()
+    folder, every_s = run.directory / "checkpoints", run.checkpoint_seconds
     limit = DivergenceLimit(history, protocol.max_diverged)
     callbacks = [history, EpochProgress(history), timer, limit]
-    if job.pruning:
-        callbacks.append(Pruner(job.pruning, history, job.directory))
+    if run.pruning:
+        callbacks.append(Pruner(run.pruning, history, run.directory))
     trainer = build_trainer(
-        job.settings["strategy"],
+        run.strategy,
         protocol.instances,
         SafeFiles(),
         max_epochs=protocol.epochs,
@@ -182,7 +168,7 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
         gradient_clip_val=protocol.clip,
         # Epochs of a growing horizon differ in their number of windows.
         reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),
-        default_root_dir=job.directory,
+        default_root_dir=run.directory,
         enable_model_summary=False,
         # In inference mode a user's problem could not be differentiated automatically.
         inference_mode=False,
@@ -190,19 +176,17 @@ def _prepared(job: Job, interruption: Interruption) -> Trained:
     return Trained(trainer, history, timer)
 
 
-def _fit(job: Job, trainer: Trainer, checkpoint: Path | None) -> None:
+def _fit(run: TrainingRun, trainer: Trainer) -> None:
     """Lets Lightning train."""
-    protocol = job.protocol
-    module = job.module
+    module = run.module
     # Lightning does so too, but after it has read a checkpoint's weights.
     trainer.precision_plugin.convert_module(module)
-    if job.settings["strategy"]["compile"]:
+    if run.strategy.compile:
         # All of it: the structured twin spends its time around its networks.
-        job.optimizer.step = torch.compile(job.optimizer.step)  # type: ignore[method-assign]
-    rows = protocol.instances * max(max(problem.m, problem.n) for problem in job.mixture)
+        run.optimizer.step = torch.compile(run.optimizer.step)  # type: ignore[method-assign]
+    rows = run.protocol.instances * max(max(problem.m, problem.n) for problem in run.mixture)
     with _threads(rows), _no_denormals():
-        data = InstanceData(job.mixture, protocol, job.seed)
-        trainer.fit(module, datamodule=data, ckpt_path=checkpoint)
+        trainer.fit(module, datamodule=run.data, ckpt_path=run.checkpoint)
 
 
 @contextmanager

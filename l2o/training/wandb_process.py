@@ -38,7 +38,7 @@ def main() -> None:
     sys.argv = request["command"]
     watch = threading.Thread(target=_watch, args=(ended, request["wait_seconds"]), daemon=True)
     watch.start()
-    with (directory / "wandb" / ".lock").open("w") as lock:
+    with (directory / "wandb" / ".lock").open("w", encoding="utf-8") as lock:
         # The process of an earlier part of the run may still be sending.
         lock_descriptor(lock.fileno())
         try:
@@ -82,7 +82,7 @@ def _begin(request: dict[str, Any], training: int) -> wandb.Run:
         **own,
         group=request["group"],
         tags=request["tags"],
-        config=yaml.safe_load((directory / "config.yaml").read_text()),
+        config=yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")),
         dir=directory,
         mode="offline" if offline else None,
         resume="allow",
@@ -126,7 +126,7 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
             run.summary[SCORE] = min(scores)
     results = directory / "metrics.json"
     if results.exists():
-        _send_results(run, json.loads(results.read_text()), directory)
+        _send_results(run, json.loads(results.read_text(encoding="utf-8")), directory)
     # A trial of a study that was ended early has not failed.
     ended_well = results.exists() or (directory / "pruned.json").exists()
     run.finish(exit_code=0 if ended_well else 1)
@@ -134,7 +134,7 @@ def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
 
 def _refuse_loss(log: Path) -> None:
     """Raises RuntimeError if the server refused something, which wandb only mentions."""
-    for line in log.read_text(errors="replace").splitlines():
+    for line in log.read_text(encoding="utf-8", errors="replace").splitlines():
         if LOSS in line:
             raise RuntimeError(line[line.index(LOSS) :].split(".")[0])
 
@@ -153,7 +153,7 @@ def _rows(path: Path) -> list[dict[str, float]]:
     """The epochs so far, but for a line that is just being written."""
     if not path.exists():
         return []
-    lines = path.read_text().splitlines(keepends=True)
+    lines = path.read_text(encoding="utf-8").splitlines(keepends=True)
     whole = [line for line in lines if line.endswith("\n")]
     return [_numbers(row) for row in csv.DictReader(whole)]
 

@@ -13,8 +13,9 @@ import os
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from pytorch_lightning import Callback, LightningModule, Trainer
 
-from l2o.io import checks
 from l2o.io.files import replace_file
-from l2o.io.settings import construct
+from l2o.training.loggers import WandbSettings
+from l2o.training.run import TrainingRun
 
 POLITE = ("nice", "-n", "10")
 """Training comes first, where processors are few."""
@@ -32,61 +33,24 @@ OFFLINE_S = 60.0
 """For writing a record to the disk, which takes two or three."""
 LONGEST_TAG = 64
 """For W&B."""
-LONGEST, FORBIDDEN = 128, "/\\#?%:"
-"""What W&B asks of the name of a project."""
 PROGRAM = Path(__file__).with_name("wandb_process.py")
 
 
-def check_logger(settings: object) -> None:
-    """Raises UserError if the settings of the `logger` group cannot work."""
-    construct(_check_logger, settings, "logger")
-
-
-def _check_logger(csv: object, wandb: object) -> None:
-    checks.flag("csv", csv)
-    if wandb is None:
-        return
-    construct(_check_wandb, wandb, "wandb")
-    if not csv:
-        raise checks.refusal("csv", "true, because W&B is fed from metrics.csv", csv)
-
-
-def _check_wandb(
-    project: object,
-    entity: object,
-    group: object,
-    name: object,
-    offline: object,
-    wait_seconds: object,
-) -> None:
-    texts = {"project": project, "entity": entity, "group": group, "name": name}
-    for key, value in texts.items():
-        if value is not None and (not isinstance(value, str) or not value.strip()):
-            raise checks.refusal(key, "a name or null", value)
-    if isinstance(project, str) and (len(project) > LONGEST or set(project) & set(FORBIDDEN)):
-        expected = f"a name of at most {LONGEST} letters without {' '.join(FORBIDDEN)}"
-        raise checks.refusal("project", expected, project)
-    if offline is not None and not isinstance(offline, bool):
-        raise checks.refusal("offline", "true, false or null", offline)
-    checks.positive("wait_seconds", wait_seconds)
-
-
 @contextmanager
-def recorded(settings: Mapping[str, Any], directory: Path, first: bool) -> Iterator[list[Callback]]:
+def recorded(run: TrainingRun, first: bool) -> Iterator[list[Callback]]:
     """Records a run in W&B while in the context, if its settings say so.
 
     Args:
-        settings: Of the run.
-        directory: Of the run.
+        run: The run.
         first: Whether this is the first of the run's processes, which alone records.
 
     Returns:
         The callbacks that training needs for it.
     """
-    if settings["logger"]["wandb"] is None or not first:
+    if run.logger.wandb is None or not first:
         yield []
         return
-    recorder = Recorder(settings, directory)
+    recorder = Recorder(run, run.logger.wandb)
     try:
         yield [recorder]
         recorder.wait()
@@ -98,16 +62,16 @@ class Recorder(Callback):
     """The process that records a run, seen from training.
 
     Args:
-        settings: Of the run.
-        directory: Of the run.
+        run: The run.
+        settings: How.
     """
 
-    def __init__(self, settings: Mapping[str, Any], directory: Path) -> None:
-        wandb, folder = settings["logger"]["wandb"], directory / "wandb"
+    def __init__(self, run: TrainingRun, settings: WandbSettings) -> None:
+        folder = run.directory / "wandb"
         self._log = folder / "recorder.log"
         self._request = {
-            **wandb,
-            "directory": str(directory),
+            **asdict(settings),
+            "directory": str(run.directory),
             "command": sys.argv,
             "reason": None,
         }
@@ -115,7 +79,7 @@ class Recorder(Callback):
         self._process: subprocess.Popen[bytes] | None = None
         try:
             folder.mkdir(exist_ok=True)
-            self._request |= _identity(settings, folder)
+            self._request |= _identity(run, settings, folder / "run.json")
             self._start()
         except (OSError, ValueError) as error:
             print(f"W&B: cannot be begun ({error}), so the run is not recorded")
@@ -178,18 +142,17 @@ class Recorder(Callback):
             print((self._process.stdout.read() or b"").decode(), end="", flush=True)
 
 
-def _identity(settings: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def _identity(run: TrainingRun, settings: WandbSettings, path: Path) -> dict[str, Any]:
     """What the run is called, the same whenever it goes on."""
-    chosen, wandb, path = settings["chosen"], settings["logger"]["wandb"], folder / "run.json"
-    group = f"{chosen['problem']}_{chosen['variant']}"
+    group = f"{run.names.problem}_{run.names.variant}"
     if not path.exists():
         # An agent of a sweep has chosen the id.
         identity = {"id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4), "tags": _tags()}
         replace_file(path, json.dumps(identity).encode())
     return {
-        "group": wandb["group"] or group,
-        "name": wandb["name"] or f"{group}_seed{settings['seed']}",
-        **json.loads(path.read_text()),
+        "group": settings.group or group,
+        "name": settings.name or f"{group}_seed{run.seed}",
+        **json.loads(path.read_text(encoding="utf-8")),
     }
 
 
@@ -203,5 +166,5 @@ def _tags() -> list[str]:
 def _reason(log: Path, status: int) -> str:
     """Why a process ended: the last line that it wrote, if it ended by itself."""
     if status == 1:
-        return log.read_text(errors="replace").strip().splitlines()[-1]
+        return log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
     return f"its process ended with status {status}"

@@ -211,10 +211,10 @@ def test_the_config_lists_every_hand_designed_method(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "experiment", ["figure2_seesaw", "figure2_rotated_saddle", "figure2_matrix_game"]
+    "comparison", ["figure2_seesaw", "figure2_rotated_saddle", "figure2_matrix_game"]
 )
-def test_every_experiment_runs(tmp_path: Path, experiment: str) -> None:
-    metrics = compare(composed(tmp_path, f"experiment={experiment}", "evaluation.iterations=5"))
+def test_every_comparison_runs(tmp_path: Path, comparison: str) -> None:
+    metrics = compare(composed(tmp_path, f"comparison={comparison}", "evaluation.iterations=5"))
     assert {"gda/sr1", "ogda/sr1", "extragradient/sr1", "agraal/sr1"} <= metrics.keys()
 
 

@@ -185,7 +185,7 @@ class Call:
 
 
 ABSURD = {
-    "hidden size": "hidden_size=1000000000: not enough memory",
+    "hidden size": "its weights do not fit the optimizer",
     "hidden size and shapes": r"holds a tensor \(\d+, \d+\) larger than its data",
     "tensor": r"holds a tensor \(1000000, 1000000\) larger than its data",
     "warm-up": "its weights do not fit the optimizer",

@@ -61,16 +61,21 @@ def test_no_run_is_written_over(tmp_path: Path) -> None:
         refuse_used(tmp_path)
 
 
+def _write(directory: Path, *names: str) -> None:
+    """Writes files, and is interrupted then."""
+    for name in names:
+        (directory / name).parent.mkdir(exist_ok=True)
+        (directory / name).touch()
+    raise KeyboardInterrupt
+
+
 def test_what_was_begun_in_vain_leaves_no_trace(tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     mine.mkdir()
     (mine / "notes").touch()
     for directory in (mine, tmp_path / "new"):
         with pytest.raises(KeyboardInterrupt), begun(directory):
-            (directory / "config.yaml").touch()
-            (directory / "plots").mkdir()
-            (directory / "plots" / "one.png").touch()
-            raise KeyboardInterrupt
+            _write(directory, "config.yaml", "plots/one.png")
     assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")] == [
         "mine",
         "mine/notes",
@@ -78,10 +83,8 @@ def test_what_was_begun_in_vain_leaves_no_trace(tmp_path: Path) -> None:
 
 
 def test_results_stay_whatever_comes_after_them(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError), begun(tmp_path / "run"):
-        (tmp_path / "run" / "config.yaml").touch()
-        (tmp_path / "run" / "metrics.json").touch()
-        raise RuntimeError
+    with pytest.raises(KeyboardInterrupt), begun(tmp_path / "run"):
+        _write(tmp_path / "run", "config.yaml", "metrics.json")
     assert (tmp_path / "run" / "metrics.json").exists()
     with pytest.raises(UserError, match="holds a run already"), begun(tmp_path / "run"):
         pass

@@ -17,9 +17,9 @@ def trained(directory: Path, sr1: float, distance: float = 1e-3, **settings: obj
     return written(directory, "train", {f"test/{k}": v for k, v in metrics.items()}, settings)
 
 
-def compared(directory: Path, experiment: str, rows: Mapping[str, tuple[float, float]]) -> Job:
+def compared(directory: Path, comparison: str, rows: Mapping[str, tuple[float, float]]) -> Job:
     """A comparison in which each optimizer has a median distance at the end and an SR1."""
-    job = written(directory, "compare", {}, {"experiment": experiment})
+    job = written(directory, "compare", {}, {"comparison": comparison})
     with (job.directory / "table.csv").open("w") as file:
         writer = csv.writer(file)
         writer.writerow(["optimizer", "settings", "distance_100", "distance_1000", "sr1"])

@@ -111,8 +111,8 @@ def test_figure3_is_about_a_rescue_and_about_speed(
         "halpern": (1e-4, 1.0),
         "TwinL2O_seed0": (0.7, shares[0]),
     }
-    experiments = "figure3_seen", "figure3_unseen"
-    runs = [compared(tmp_path, name, rows) for name in experiments]
+    comparisons = "figure3_seen", "figure3_unseen"
+    runs = [compared(tmp_path, name, rows) for name in comparisons]
     expected = Finding(f"{guarded:.1e}; halpern: 1.0e-04", closer)
     for target, kind in (("figure3", "release"), ("paper_protocol", "published")):
         jobs = {target: runs}

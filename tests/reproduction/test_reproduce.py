@@ -12,7 +12,7 @@ from l2o.cli.config import CONFIGS, plain
 from l2o.reproduction.jobs import Job, jobs_of
 from l2o.reproduction.report import SECTIONS, write_report
 from l2o.reproduction.reproduce import reproduce
-from l2o.training.train import Job as TrainingJob
+from l2o.training.run import TrainingRun
 from tests.training.test_configs import SMALL
 
 
@@ -65,8 +65,8 @@ def test_every_training_job_is_one_that_can_run() -> None:
             if job.script == "train" and job.settings["seed"] == 0:
                 overrides = [f"{key}={value}" for key, value in job.settings.items()]
                 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                    settings = compose("train", [*overrides, "run_dir=/out"])
-                TrainingJob.from_config(settings)
+                    settings = plain(compose("train", [*overrides, "run_dir=/out"]))
+                TrainingRun.from_config(settings)
                 seen += 1
     assert seen == 11 + 4 + 3 + 1 + 14 + 4 + 8 + 6
 

@@ -9,7 +9,7 @@ from hydra import compose, initialize_config_dir
 
 from l2o import UserError
 from l2o.cli.config import CONFIGS, plain
-from l2o.training.job import Job
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 
 SMALL = [
@@ -55,6 +55,7 @@ def test_the_groups_are_those_of_the_readme() -> None:
         "logger",
         "methods",
         "experiment",
+        "comparison",
         "reward",
         "curriculum",
         "safeguard",
@@ -140,14 +141,14 @@ def test_every_reward_trains_with_every_curriculum(
 )
 def test_bad_settings_are_refused_by_name(tmp_path: Path, override: str, words: str) -> None:
     with pytest.raises(UserError, match=words) as refusal:
-        Job.from_config(composed(tmp_path, override))
+        TrainingRun.from_config(composed(tmp_path, override))
     assert "\n" not in str(refusal.value)
 
 
 def test_what_cannot_be_applied_to_the_problem_is_refused(tmp_path: Path) -> None:
     overrides = ["variant=twin_shared_hidden", "problem=matrix_game", "problem.m=3"]
     with pytest.raises(UserError, match=r"variant\.share_hidden: expected as many coordinates"):
-        Job.from_config(composed(tmp_path, *overrides))
+        TrainingRun.from_config(composed(tmp_path, *overrides))
 
 
 def test_release_and_paper_are_what_they_are_said_to_be(tmp_path: Path) -> None:

@@ -11,9 +11,8 @@ from hypothesis import strategies as st
 from l2o import Detach, UserError, unroll
 from l2o.problems import MatrixGame
 from l2o.training.curriculum import Curriculum, best
-from l2o.training.data import InstanceData
-from l2o.training.job import Job
-from l2o.training.rewards import ObjectiveReward
+from l2o.training.rewards import ObjectiveReward, Unrolled
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.helpers import double_batch, small_twin
 from tests.training.test_configs import composed
@@ -47,18 +46,18 @@ def test_rankings_by_hand() -> None:
     start.x[2] = 2e4
     reward = ObjectiveReward([1.0, 0.0, 3.0])
     trajectory = unroll(small_twin(), instances, start, 3, detach=Detach.GREEDY)
-    rewarded = reward(instances, trajectory, Detach.GREEDY, True)
+    sound = torch.tensor([True, True, False, True])
     squares = [
-        instances.gradients(x, y)[1].square().sum(1)
+        instances.field_y(x, y).square().sum(1)
         for x, y in zip(trajectory.x, trajectory.y, strict=True)
     ]
     so_far = torch.tensor([4.0, -1.0, 2.0, math.inf]).double()
-    arguments = instances, trajectory, reward, rewarded, so_far
-    by_gradient = Curriculum(0.5, rank_by="gradient").measure(*arguments)
+    arguments = instances, trajectory, reward, sound, so_far
+    by_gradient = Curriculum(0.5, rank_by="gradient").ranking(*arguments)
     expected = (squares[1] + 3 * squares[3]).detach()
     expected[2] = torch.inf
     torch.testing.assert_close(by_gradient, expected)
-    by_loss = Curriculum(0.5, rank_by="loss").measure(*arguments)
+    by_loss = Curriculum(0.5, rank_by="loss").ranking(*arguments)
     assert by_loss.tolist() == [4, -1, math.inf, math.inf]
 
 
@@ -71,31 +70,29 @@ def test_the_meta_gradient_is_that_of_the_best_alone(tmp_path: Path, rank_by: st
         f"curriculum.rank_by={rank_by}",
         "variant.warmup_iterations=0",
     ]
-    job = Job.from_config(composed(tmp_path, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *overrides))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     first, second = data.train_dataloader()
     module.training_step(first, 0)
-    so_far = module._so_far
-    iterate, state = module._ended_at
+    iterate, state, so_far, _ = module._unroll
     module.training_step(second, 1).backward()
-    found = [p.grad.clone() for p in job.optimizer.parameters()]
+    found = [p.grad.clone() for p in run.optimizer.parameters()]
 
-    job.optimizer.zero_grad()
-    protocol = job.protocol
+    run.optimizer.zero_grad()
+    protocol = run.protocol
     trajectory = unroll(
-        job.optimizer, data.instances[0], iterate, 2, state=state, detach=protocol.detach
+        run.optimizer, data.instances[0], iterate, 2, state=state, detach=protocol.detach
     )
-    rewarded = job.reward(data.instances[0], trajectory, protocol.detach, False)
+    values = run.reward(Unrolled(data.instances[0], trajectory, protocol.detach, False))
     if rank_by == "loss":
-        measure = so_far + rewarded.value.detach()
+        ranking = so_far + values.detach()
     else:
         pairs = zip(trajectory.x[1:], trajectory.y[1:], strict=True)
-        measure = sum(data.instances[0].gradients(*pair)[1].square().sum(1) for pair in pairs)
-    chosen = measure.argsort()[:2]
-    rewarded.value[chosen].mean().backward()
-    torch.testing.assert_close(found, [p.grad for p in job.optimizer.parameters()])
+        ranking = sum(data.instances[0].field_y(*pair).square().sum(1) for pair in pairs)
+    values[ranking.argsort()[:2]].mean().backward()
+    torch.testing.assert_close(found, [p.grad for p in run.optimizer.parameters()])
 
 
 def test_the_share_that_counts_is_logged(tmp_path: Path) -> None:

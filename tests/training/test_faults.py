@@ -15,10 +15,10 @@ from l2o.evaluation import measure
 from l2o.evaluation.metrics import accurate, steady
 from l2o.problems import Instances, Saddle
 from l2o.problems.base import Theta
-from l2o.training.data import InstanceData, Window
-from l2o.training.job import Job
+from l2o.training.data import Window
 from l2o.training.module import MetaTraining
-from l2o.training.rewards import Reward, Unrolled, WindowReward
+from l2o.training.rewards import Reward, Unrolled
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
 
@@ -51,7 +51,7 @@ class Undefined(Reward):
 
     calls = 0
 
-    def value(self, window: Unrolled) -> Tensor:
+    def __call__(self, window: Unrolled) -> Tensor:
         type(self).calls += 1
         value: Tensor = window.trajectory.x[1:].square().sum((0, 2))
         return value if type(self).calls % 2 else value * math.nan
@@ -63,10 +63,9 @@ class Without:
     def __init__(self, reward: Reward) -> None:
         self._reward = reward
 
-    def __call__(self, *window: Any) -> WindowReward:
-        value, sound = self._reward(*window)
-        sound = sound & (torch.arange(len(sound)) != SICK)
-        return WindowReward(torch.where(sound, value, 0), sound)
+    def __call__(self, window: Unrolled) -> Tensor:
+        value: Tensor = self._reward(window)
+        return torch.where(torch.arange(len(value)) == SICK, torch.nan, value)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._reward, name)
@@ -76,10 +75,10 @@ def prepared(directory: Path, variant: str, *overrides: str) -> tuple[list[Windo
     """The windows of the first epoch and the module, without a trainer."""
     size = ["problem=saddle", "protocol.horizon=16", "protocol.first_horizon=16"]
     size += ["protocol.window=8"]
-    job = Job.from_config(composed(directory, *VARIANTS[variant], *size, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(directory, *VARIANTS[variant], *size, *overrides))
+    data = run.data
     data.setup("fit")
-    return list(data.train_dataloader()), job.module
+    return list(data.train_dataloader()), run.module
 
 
 def at_fault(window: Window, fault: str) -> Window:
@@ -117,10 +116,10 @@ def test_an_instance_at_fault_is_as_if_it_did_not_count(
     for fault in ["steep"] if variant == "base step" else FAULTS:
         module = copy.deepcopy(fresh)
         found = gradients(module, at_fault(first, fault))
-        assert module._diverged.tolist() == [place == SICK for place in range(4)], fault
+        assert module._unroll.diverged.tolist() == [place == SICK for place in range(4)], fault
         assert len(found) == len(expected)
         assert all(torch.equal(*pair) for pair in zip(found, expected, strict=True)), fault
-        iterate, reference = module._ended_at[0], healthy._ended_at[0]
+        iterate, reference = module._unroll.iterate, healthy._unroll.iterate
         for player, sound in zip(iterate, reference, strict=True):
             assert torch.equal(player[OTHERS], sound[OTHERS]), fault
 
@@ -130,11 +129,12 @@ def test_an_instance_that_came_back_has_diverged_all_the_same(tmp_path: Path, va
     """As one does that is restarted: the epoch counts it."""
     (first, second), module = prepared(tmp_path, variant)
     module.training_step(at_fault(first, "far start"), 0)
-    module._ended_at = first.start, module.optimizer.init(first.instances, first.start)
+    fresh = module.optimizer.init(first.instances, first.start)
+    module._unroll = module._unroll._replace(iterate=first.start, memory=fresh)
     module.training_step(second, 1)
-    assert module._diverged.tolist() == [False, True, False, False]
+    assert module._unroll.diverged.tolist() == [False, True, False, False]
     module.training_step(first, 0)
-    assert not module._diverged.any(), "an epoch begins anew"
+    assert not module._unroll.diverged.any(), "an epoch begins anew"
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -187,8 +187,8 @@ def test_a_meta_loss_of_nan_changes_nothing(tmp_path: Path, variant: str) -> Non
         changed.append(len(before) != len(after) or not all(map(torch.equal, before, after)))
         before = after
     assert changed == [True, False]
-    assert module._faults.tolist() == [1, 0]
-    assert [loss.isnan().item() for loss in module._losses] == [False, True]
+    assert (module._epoch.skipped, module._epoch.restarted) == (1, 0)
+    assert module._epoch.losses.isnan().tolist() == [False, True]
 
 
 def snapshot(module: MetaTraining, adam: Any) -> list[Tensor]:

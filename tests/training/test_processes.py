@@ -11,8 +11,7 @@ import pytest
 import torch
 
 from l2o.optimizers import tensors
-from l2o.training.data import InstanceData
-from l2o.training.job import Job
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.cli.test_scripts import run, started, wait_for_rows
 from tests.training.stopping import GROWING
@@ -32,19 +31,19 @@ DOUBLE = ["strategy.precision=64-true"]
 @pytest.mark.parametrize("size", [1, 2, 4])
 def test_states_do_not_depend_on_the_number_of_processes(tmp_path: Path, size: int) -> None:
     """Together the processes' states are those that one process draws for all instances."""
-    job = Job.from_config(composed(tmp_path, *RANDOM))
-    whole = list(tensors(begun(job, size=1, rank=0)))
-    shares = [list(tensors(begun(job, size, rank))) for rank in range(size)]
+    run = TrainingRun.from_config(composed(tmp_path, *RANDOM))
+    whole = list(tensors(begun(run, size=1, rank=0)))
+    shares = [list(tensors(begun(run, size, rank))) for rank in range(size)]
     for place, part in enumerate(whole):
         together = torch.stack([share[place] for share in shares], dim=1).flatten(0, 1)
         assert torch.equal(together, part)
-    assert len(whole[0].unique(dim=0)) == job.protocol.instances, "every instance has its own"
+    assert len(whole[0].unique(dim=0)) == run.protocol.instances, "every instance has its own"
 
 
-def begun(job: Job, size: int, rank: int) -> Any:
+def begun(run: TrainingRun, size: int, rank: int) -> Any:
     """The states that a process begins its first epoch with."""
     at: Any = type("At", (), {"world_size": size, "global_rank": rank, "current_epoch": 0})()
-    data, module = InstanceData(job.mixture, job.protocol, job.seed), job.module
+    data, module = run.data, run.module
     data.trainer = module._trainer = at
     data.setup("fit")
     return module._begun(next(iter(data.train_dataloader())), "states", 0)

@@ -17,10 +17,10 @@ from torch import Tensor
 from l2o import Iterate, UserError
 from l2o.optimizers import tensors
 from l2o.training.data import InstanceData
-from l2o.training.job import Job
 from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward, Unrolled
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
 
@@ -32,7 +32,7 @@ class Broken(Reward):
 
     calls = 0
 
-    def value(self, window: Unrolled) -> Tensor:
+    def __call__(self, window: Unrolled) -> Tensor:
         type(self).calls += 1
         value: Tensor = window.trajectory.x[1:].sum((0, 2))
         if type(self).calls % 2:
@@ -41,8 +41,8 @@ class Broken(Reward):
 
 
 def protocol(**changes: Any) -> Protocol:
-    job = Job.from_config(composed(Path("out"), *STRUCTURED))
-    return dataclasses.replace(job.protocol, **changes)
+    run = TrainingRun.from_config(composed(Path("out"), *STRUCTURED))
+    return dataclasses.replace(run.protocol, **changes)
 
 
 def rows(directory: Path) -> list[dict[str, str]]:
@@ -52,10 +52,10 @@ def rows(directory: Path) -> list[dict[str, str]]:
 
 def parts(tmp_path: Path, *overrides: str) -> tuple[InstanceData, MetaTraining]:
     """The data and the module of a run that no trainer is needed for."""
-    job = Job.from_config(composed(tmp_path, *STRUCTURED, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *STRUCTURED, *overrides))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     return data, module
 
 
@@ -144,10 +144,10 @@ def continued(tmp_path: Path, poison: float | None, *overrides: str) -> tuple[An
     first, second, _ = data.train_dataloader()
     module.training_step(first, 0)
     if poison is not None:
-        iterate, state = module._ended_at
-        x = iterate.x.clone()
+        x, y = module._unroll.iterate
+        x = x.clone()
         x[1] = poison
-        module._ended_at = Iterate(x, iterate.y), state
+        module._unroll = module._unroll._replace(iterate=Iterate(x, y))
     module.training_step(second, 1).backward()
     return first, module
 
@@ -158,16 +158,12 @@ def test_a_diverged_instance_starts_anew_and_leaves_the_others(
 ) -> None:
     first, module = continued(tmp_path, poison)
     _, healthy = continued(tmp_path, None)
-    assert (module._faults.tolist(), healthy._faults.tolist()) == ([0, 1], [0, 0])
-    iterate, state = module._ended_at
-    expected, memory = healthy._ended_at
+    assert [int(one._epoch.restarted) for one in (module, healthy)] == [1, 0]
     others = [0, 2, 3]
-    pairs = zip((*iterate, *tensors(state)), (*expected, *tensors(memory)), strict=True)
-    for found, untouched in pairs:
+    for found, untouched in zip(tensors(module._unroll), tensors(healthy._unroll), strict=True):
         assert torch.equal(found[others], untouched[others])
-    fresh = module.optimizer.init(first.instances, first.start)
-    starts = zip((*iterate, *tensors(state)), (*first.start, *tensors(fresh)), strict=True)
-    for found, begun in starts:
+    fresh = first.start, module.optimizer.init(first.instances, first.start)
+    for found, begun in zip(tensors(module._unroll[:2]), tensors(fresh), strict=True):
         assert torch.equal(found[1], begun[1])
         assert not found.requires_grad
     assert all(p.grad is not None and p.grad.isfinite().all() for p in module.parameters())
@@ -175,8 +171,8 @@ def test_a_diverged_instance_starts_anew_and_leaves_the_others(
 
 def test_without_restarts_a_diverged_instance_stays_lost(tmp_path: Path) -> None:
     _, module = continued(tmp_path, math.nan, "protocol.restart_diverged=false")
-    assert module._ended_at[0].x[1].isnan().all()
-    assert module._faults.tolist() == [0, 0]
+    assert module._unroll.iterate.x[1].isnan().all()
+    assert (module._epoch.restarted, module._epoch.skipped) == (0, 0)
 
 
 def test_restarts_are_counted(tmp_path: Path) -> None:
@@ -198,10 +194,10 @@ def test_an_update_that_is_not_finite_is_skipped_and_counted(tmp_path: Path) -> 
 
 def test_a_skipped_update_changes_no_bit(tmp_path: Path) -> None:
     own = ["reward._target_=tests.training.test_protocol.Broken", "protocol.detach=inputs"]
-    job = Job.from_config(composed(tmp_path, *own, "variant.warmup_iterations=0"))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, *own, "variant.warmup_iterations=0"))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     adam = module.configure_optimizers()
     Broken.calls = 0
     changed = []
@@ -215,7 +211,7 @@ def test_a_skipped_update_changes_no_bit(tmp_path: Path) -> None:
             any(not torch.equal(*p) for p in zip(before, map_weights(module), strict=True))
         )
     assert changed == [True, False], "the second, although Adam has momentum"
-    assert module._faults.tolist() == [1, 0]
+    assert (module._epoch.skipped, module._epoch.restarted) == (1, 0)
 
 
 def map_weights(module: MetaTraining) -> list[Tensor]:
@@ -229,7 +225,7 @@ def test_meta_gradients_are_clipped(tmp_path: Path) -> None:
         config = composed(
             tmp_path / clip, *STRUCTURED, f"protocol.clip={clip}", "protocol.window=4"
         )
-        before = dict(Job.from_config(config).optimizer.named_parameters())
+        before = dict(TrainingRun.from_config(config).optimizer.named_parameters())
         train(config)
         path = tmp_path / clip / "checkpoints" / "last.ckpt"
         after = torch.load(path, weights_only=True)["state_dict"]

@@ -3,7 +3,6 @@
 import os
 import shutil
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
@@ -13,9 +12,9 @@ from l2o import Iterate, UserError
 from l2o.optimizers import tensors
 from l2o.training.checkpoints import SafeFiles
 from l2o.training.data import InstanceData, Window
-from l2o.training.job import Job
 from l2o.training.module import MetaTraining
-from l2o.training.strategy import PRECISIONS, build_trainer, check_strategy
+from l2o.training.run import TrainingRun
+from l2o.training.strategy import PRECISIONS, StrategySettings, build_trainer
 from l2o.training.train import train
 from tests.training.stopping import GROWING, RECIPE, results, stopped
 from tests.training.test_configs import _choices, composed
@@ -55,7 +54,8 @@ def test_gpu_strategies_are_refused_without_a_gpu(
         train(composed(tmp_path / "run", f"strategy={strategy}", *how))
     assert not (tmp_path / "run").exists(), "refused before anything was written"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
-    check_strategy(composed(tmp_path, f"strategy={strategy}", *how)["strategy"], instances=4)
+    settings = composed(tmp_path, f"strategy={strategy}", *how)["strategy"]
+    StrategySettings(**settings).check(instances=4)
 
 
 @pytest.mark.parametrize("override", ["accelerator=abacus", "devices=0", "strategy=none"])
@@ -97,8 +97,8 @@ def test_what_cannot_work_is_refused(
 
 def place(directory: Path, *overrides: str) -> tuple[int, int]:
     """Which process of how many this one is."""
-    settings: Any = composed(directory, *overrides)["strategy"]
-    trainer = build_trainer(settings, 8, SafeFiles(), logger=False)
+    settings = composed(directory, *overrides)["strategy"]
+    trainer = build_trainer(StrategySettings(**settings), 8, SafeFiles(), logger=False)
     assert rank_zero_only.rank == trainer.global_rank  # type: ignore[attr-defined]
     return trainer.global_rank, trainer.world_size
 
@@ -177,10 +177,10 @@ def test_every_precision_trains_goes_on_and_is_tested(
 
 def first_window(directory: Path, *overrides: str) -> tuple[MetaTraining, InstanceData, Window]:
     """A module and what its first training step works on, sampled as in any precision."""
-    job = Job.from_config(composed(directory, *overrides))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(directory, *overrides))
+    data = run.data
     data.setup("fit")
-    return job.module, data, next(iter(data.train_dataloader()))
+    return run.module, data, next(iter(data.train_dataloader()))
 
 
 def doubled(module: MetaTraining, data: InstanceData, window: Window) -> Window:

@@ -10,9 +10,8 @@ import torch
 
 import l2o
 from l2o.cli.evaluate import evaluate
-from l2o.training.data import InstanceData
-from l2o.training.job import Job
 from l2o.training.module import MetaTraining
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.training.test_configs import composed
 
@@ -109,15 +108,15 @@ def _evaluation(directory: Path, checkpoint: Path | None, **changes: Any) -> dic
 def test_first_meta_update_by_hand(tmp_path: Path) -> None:
     """After one window, Adam's first step moves each weight by lr · g/(|g| + ε)."""
     tricks = ["variant.warmup_iterations=0", "protocol.horizon=2"]
-    job = Job.from_config(composed(tmp_path, *tricks))
-    twin = job.optimizer
+    run = TrainingRun.from_config(composed(tmp_path, *tricks))
+    twin = run.optimizer
     weights = {name: value.clone() for name, value in twin.named_parameters()}
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    data = run.data
     data.setup("fit")
     window = next(iter(data.train_dataloader()))
-    module = job.module
+    module = run.module
     module.training_step(window, 0).backward()
-    rate = job.protocol.learning_rate
+    rate = run.protocol.learning_rate
     gradients = {name: p.grad for name, p in twin.named_parameters()}
 
     train(composed(tmp_path / "run", *tricks))
@@ -131,27 +130,26 @@ def test_first_meta_update_by_hand(tmp_path: Path) -> None:
 
 
 def test_warmup_windows_have_zero_meta_gradient_and_the_state_is_carried(tmp_path: Path) -> None:
-    job = Job.from_config(composed(tmp_path, "variant.warmup_iterations=2"))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path, "variant.warmup_iterations=2"))
+    data = run.data
     data.setup("fit")
-    module = job.module
+    module = run.module
     first, second = data.train_dataloader()
     module.training_step(first, 0).backward()
     assert all((p.grad == 0).all() for p in module.parameters())
-    iterate, state = module._ended_at
-    assert (state.iteration == 2).all()
-    assert not torch.equal(iterate.x, first.start.x)
+    assert (module._unroll.memory.iteration == 2).all()
+    assert not torch.equal(module._unroll.iterate.x, first.start.x)
     module.training_step(second, 1).backward()
     assert any((p.grad != 0).any() for p in module.parameters())
 
 
 def test_instances_are_fixed_and_starting_points_fresh(tmp_path: Path) -> None:
-    job = Job.from_config(composed(tmp_path))
-    data = InstanceData(job.mixture, job.protocol, job.seed)
+    run = TrainingRun.from_config(composed(tmp_path))
+    data = run.data
     data.setup("fit")
     assert not torch.equal(data.start(0).x, data.start(1).x)
     assert torch.equal(data.start(1).x, data.start(1).x)
-    again = InstanceData(job.mixture, job.protocol, job.seed)
+    again = run.data
     again.setup("fit")
     (found,), (same,), (validation,) = data.instances, again.instances, data.validation
     assert torch.equal(found.theta["a"], same.theta["a"])

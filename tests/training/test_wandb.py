@@ -16,8 +16,8 @@ from hydra import compose, initialize_config_dir
 from wandb.wandb_agent import Agent
 
 from l2o import UserError
-from l2o.cli.script import CONFIGS
-from l2o.training.job import Job
+from l2o.cli.config import CONFIGS, plain
+from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.cli.test_scripts import run, started, wait_for_rows
 from tests.training.stopping import RECIPE, results, stopped
@@ -253,8 +253,8 @@ def test_every_value_of_the_sweep_is_accepted(tmp_path: Path) -> None:
         for value in _extremes(parameter):
             overrides = [*always, f"run_dir={tmp_path}", f"{key}={value}"]
             with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                config = compose("train", overrides)
-            part: Any = Job.from_config(config).settings
+                config = plain(compose("train", overrides))
+            part: Any = TrainingRun.from_config(config).config
             for name in key.split("."):
                 part = part[name]
             assert part == value, key

@@ -52,7 +52,6 @@ class KBeam(HandDesigned[Beams]):
     def __post_init__(self) -> None:
         super().__post_init__()
         checks.count("beams", self.beams)
-        checks.memory({"beams": self.beams}, self.beams)
         if self.box != torch.inf:
             checks.positive("box", self.box)
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from l2o.io.checkpoints import with_weights
 from l2o.io.errors import UserError
-from l2o.io.files import read_tensors
+from l2o.io.tensors import read_tensors
 from l2o.optimizers import TwinL2O
 
 SETTINGS: dict[str, Any] = {

@@ -43,7 +43,6 @@ class Tricks:
 
     def __post_init__(self) -> None:
         checks.count("warmup_iterations", self.warmup_iterations, minimum=0)
-        checks.memory({"warmup_iterations": self.warmup_iterations}, 2 * self.warmup_iterations)
         for name in ("state_rescale", "state_std", "warmup_start", "warmup_end"):
             checks.number(name, getattr(self, name), minimum=0, maximum=checks.WIDEST)
 
@@ -120,8 +119,6 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         features = (2 if self.inputs == "both" else 1) * (2 if self.log_inputs else 1)
         shared = checks.flag("share_weights", share_weights)
-        # The weights of two layers, for each player.
-        checks.memory({"hidden_size": hidden_size}, (12 if shared else 24) * hidden_size**2)
         self.minimizer = CoordinateLSTM(features, self.hidden_size, weights)
         self.maximizer = (
             self.minimizer if shared else CoordinateLSTM(features, self.hidden_size, weights)

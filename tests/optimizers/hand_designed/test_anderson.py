@@ -7,12 +7,12 @@ from typing import NamedTuple
 
 import pytest
 import torch
+from l2o.optimizers.hand_designed.game import Game
 from torch import Tensor
 
 from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import Anderson, Extragradient, HandDesigned
 from l2o.optimizers.hand_designed.base import zeros
-from l2o.optimizers.hand_designed.game import Game
 from l2o.problems import QuadraticGame
 from tests.helpers import double_batch
 from tests.optimizers.hand_designed.games import Dense, random_matrix_games, smooth_game

@@ -112,7 +112,6 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         features = 2 * (len(self.directions) + 2) + 5
         weights = stream(checks.count("seed", seed, minimum=0), "weights")
         shared = checks.flag("share_weights", share_weights)
-        checks.memory({"hidden_size": hidden_size}, (4 if shared else 8) * hidden_size**2)
         self.minimizer = CoefficientLSTM(features, self.hidden_size, first, weights)
         self.maximizer = (
             self.minimizer

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 import torch
+from l2o.optimizers.hand_designed.game import Game
+from l2o.optimizers.learned.structured.norms import length, logarithm, slope
 
 from l2o.io.seeds import generator
-from l2o.optimizers.hand_designed.game import Game
 from l2o.optimizers.learned.structured.directions import DIRECTIONS, NORMALIZERS, Sight
 from l2o.optimizers.learned.structured.network import CoefficientLSTM
-from l2o.optimizers.learned.structured.norms import length, logarithm, slope
 from l2o.problems import RotatedSaddle
 from tests.helpers import double_batch
 

@@ -1,0 +1,173 @@
+"""A training run as its config describes it: checked once, at the door, and typed from then on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from l2o.evaluation import EvaluationSettings
+from l2o.io import checks, memory
+from l2o.io.errors import UserError
+from l2o.io.memory import build_module
+from l2o.io.seeds import generator
+from l2o.io.settings import build, construct
+from l2o.optimizers import LearnedOptimizer
+from l2o.problems import Problem
+from l2o.training.curriculum import Curriculum
+from l2o.training.data import InstanceData
+from l2o.training.loggers import LoggerSettings
+from l2o.training.module import MetaTraining
+from l2o.training.protocol import Protocol
+from l2o.training.resume import command, newest_checkpoint, origin
+from l2o.training.rewards import Reward
+from l2o.training.strategy import StrategySettings
+from l2o.training.study import Pruning
+
+
+@dataclass(frozen=True)
+class Names:
+    """What was chosen by name, for those who look at many runs."""
+
+    problem: str
+    variant: str
+
+    def __post_init__(self) -> None:
+        for name in ("problem", "variant"):
+            value = getattr(self, name)
+            if not isinstance(value, str) or not value.strip():
+                raise checks.refusal(name, "a name", value)
+
+
+@dataclass(frozen=True)
+class TrainingRun:
+    """Everything a training run is made of."""
+
+    config: dict[str, Any]
+    """As plain data, for `config.yaml` and checkpoints; whatever trains reads what is below."""
+    names: Names
+    problem: Problem
+    """What it is tested on, and trained on unless there is a mixture."""
+    mixture: list[Problem]
+    """What it is trained on in turn."""
+    optimizer: LearnedOptimizer[Any]
+    protocol: Protocol
+    reward: Reward
+    curriculum: Curriculum
+    evaluation: EvaluationSettings
+    strategy: StrategySettings
+    logger: LoggerSettings
+    pruning: Pruning | None
+    seed: int
+    directory: Path
+    checkpoint_seconds: float
+    trusted: bool
+    """Whether classes outside `l2o` may be built from files."""
+    continued: bool
+    """Whether it began before, in its directory."""
+    checkpoint: Path | None
+    """Where it goes on from, if anything was saved before."""
+
+    @classmethod
+    def from_config(cls, given: dict[str, Any]) -> TrainingRun:
+        """The run that a config describes, or that it goes on with.
+
+        Args:
+            given: A composed config of `conf/train.yaml`, as plain data.
+
+        Raises:
+            UserError: If any part of it cannot work.
+        """
+        config, directory, trusted, continued = origin(given)
+        own_only = not trusted
+        protocol = Protocol.from_settings(config["protocol"])
+        strategy = construct(StrategySettings, config["strategy"], "strategy")
+        strategy.check(protocol.instances)
+        reward = build(config["reward"], Reward, "reward", own_only=own_only)
+        reward.check(protocol.window)
+        optimizer = build_module(config["variant"], LearnedOptimizer, "variant", own_only=own_only)
+        evaluation = construct(EvaluationSettings, config["evaluation"], "evaluation")
+        problem, *mixture = _problems(config, protocol, evaluation, own_only)
+        for one in (problem, *mixture):
+            _check_fit(optimizer, one)
+        seconds = checks.number("checkpoint_seconds", config["checkpoint_seconds"], minimum=0)
+        return cls(
+            config=config,
+            names=construct(Names, config["chosen"], "chosen"),
+            problem=problem,
+            mixture=mixture or [problem],
+            optimizer=optimizer,
+            protocol=protocol,
+            reward=reward,
+            curriculum=construct(Curriculum, config["curriculum"], "curriculum"),
+            evaluation=evaluation,
+            strategy=strategy,
+            logger=LoggerSettings.from_settings(config["logger"]),
+            pruning=Pruning.from_settings(config["pruning"]),
+            seed=checks.count("seed", config["seed"], minimum=0),
+            directory=directory,
+            checkpoint_seconds=seconds,
+            trusted=trusted,
+            continued=continued,
+            checkpoint=newest_checkpoint(directory, config, optimizer) if continued else None,
+        )
+
+    @property
+    def module(self) -> MetaTraining:
+        """What Lightning trains."""
+        return MetaTraining(
+            self.optimizer, self.protocol, self.reward, self.curriculum, self.seed, self.config
+        )
+
+    @property
+    def data(self) -> InstanceData:
+        """What it trains on."""
+        return InstanceData(self.mixture, self.protocol, self.seed)
+
+    @property
+    def title(self) -> str:
+        """What is run, in a few words."""
+        names = (type(part).__name__ for part in (self.optimizer, self.problem))
+        return f"{' on '.join(names)}, seed {self.seed}"
+
+    @property
+    def command(self) -> str:
+        """What to type to go on with it."""
+        return command(self.directory, self.config)
+
+
+def _problems(
+    config: Mapping[str, Any], protocol: Protocol, evaluation: EvaluationSettings, own_only: bool
+) -> list[Problem]:
+    """The problem and those of a mixture, each tried once the memory is known to be enough."""
+    described = {"problem": config["problem"]}
+    for place, one in enumerate(_list("mixture", config["mixture"])):
+        described[f"mixture.{place}"] = one
+    problems = {
+        name: build(one, Problem, name, own_only=own_only) for name, one in described.items()
+    }
+    tested = {"problem": config["problem"], "evaluation": config["evaluation"]}
+    memory.check(evaluation.numbers(problems["problem"]), **tested)
+    for name, problem in problems.items():
+        trained = {name: described[name], "protocol": config["protocol"]}
+        memory.check(protocol.numbers(problem), **trained)
+        problem.check()
+    return list(problems.values())
+
+
+def _list(name: str, value: Any) -> list[Any]:
+    """A list of settings, null for none; raises UserError if it is neither."""
+    value = [] if value is None else value
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise checks.refusal(name, "a list of problems' settings or null", value)
+    return value
+
+
+def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:
+    """Raises UserError if the optimizer cannot be applied to the problem."""
+    source = generator(0, "check")
+    try:
+        optimizer.init(problem.sample(1, source), problem.sample_start(1, source))
+    except UserError as error:
+        raise UserError(f"variant.{error}") from None
