@@ -60,6 +60,8 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
+            # Plots are files. Lightning, too, imports Matplotlib, which fails for an unknown backend.
+            os.environ["MPLBACKEND"] = "agg"
             make_tolerant()
             with Interruption().listening(), one_line_errors(), concluded():
                 check_arguments(sys.argv[1:])
