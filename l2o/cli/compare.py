@@ -25,12 +25,13 @@ from l2o.optimizers.hand_designed import HandDesigned
 from l2o.optimizers.learned.loading import load_checkpoint
 from l2o.problems import Instances, Iterate, Noisy, Problem
 from l2o.reporting.comparison import (
+    draw_comparison,
     print_comparison,
-    write_comparison,
+    write_tables,
     write_tuning,
 )
 from l2o.reporting.progress import ProgressLine
-from l2o.reporting.report import write_config, write_metrics, write_versions
+from l2o.reporting.report import described, write_config, write_metrics, write_versions
 
 DTYPE = torch.double
 """For all alike: in single precision the good methods would all end at its rounding."""
@@ -88,8 +89,11 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
                 results.append(result)
                 line.advance()
         metrics = comparison_metrics(results)
-        write_comparison(results, refused, directory, title)
+        details = described(config["problem"])
+        write_tables(results, refused, directory, title, details)
+        # Of what others rely on, the last; what is only to be seen comes after.
         write_metrics(metrics, directory)
+        draw_comparison(results, directory, title, details)
     print_comparison(results, refused, directory, title)
     return metrics
 

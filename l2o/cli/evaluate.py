@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from l2o.evaluation.measure import EvaluationSettings
@@ -14,12 +15,7 @@ from l2o.optimizers import Optimizer
 from l2o.optimizers.learned.loading import Checkpoint, load_checkpoint
 from l2o.optimizers.learned.released import load_released
 from l2o.problems import Problem
-from l2o.reporting.report import (
-    print_table,
-    write_config,
-    write_metrics,
-    write_versions,
-)
+from l2o.reporting.report import described, write_config, write_versions
 from l2o.reporting.test import run_test
 
 
@@ -60,10 +56,16 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
         write_config(used, directory)
         write_versions(directory)
         dtype = learned.optimizer.dtype
-        metrics = run_test(optimizer, problem, evaluation, seed, directory, title, dtype)
-        write_metrics(metrics, directory)
-    print_table(metrics, title, directory)
-    return metrics
+        test = (problem, evaluation, seed, dtype)
+        details = f"{described(settings)}\n{_source(config)}"
+        return run_test(optimizer, *test, directory, title, details)
+
+
+def _source(config: Mapping[str, Any]) -> str:
+    """Where the optimizer is from, in as many parts of its path as name a run."""
+    given = config["checkpoint"] or config["released_min"]
+    parts = [part for part in Path(str(given)).parts if part != "checkpoints"]
+    return f"checkpoint {'/'.join(parts[-3:])}"
 
 
 def safeguarded(

@@ -1,15 +1,10 @@
-"""What an optimizer computes: multiply-accumulates, counted while it runs.
-
-Axes: B trajectories.
-"""
+"""What optimizers compute: multiply-accumulates, counted while they run."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-
-from rich.table import Table
 
 from l2o.cli.compare import hand_designed
 from l2o.evaluation.measure import EvaluationSettings, sample_set
@@ -20,8 +15,9 @@ from l2o.io.memory import build_module
 from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer, Optimizer
 from l2o.problems import Problem
-from l2o.reporting.console import console
+from l2o.reporting.failures import spared
 from l2o.reporting.report import write_config, write_metrics, write_versions
+from l2o.reporting.tables import Column, Table
 
 
 def operations(config: Mapping[str, Any]) -> dict[str, float]:
@@ -52,30 +48,32 @@ def operations(config: Mapping[str, Any]) -> dict[str, float]:
     learned = build_module(config["variant"], LearnedOptimizer, "variant")
     test = sample_set(problem, size, seed, "test")
     optimizers: dict[str, Optimizer[Any]] = {**methods, type(learned).__name__: learned}
-    found = {
-        name: count_operations(optimizer, *test, size.iterations)
-        for name, optimizer in optimizers.items()
-    }
-    metrics = {
-        f"{name}/{key}": float(value)
-        for name, counts in found.items()
-        for key, value in counts._asdict().items()
-    }
     with begun(directory):
         write_config(config, directory)
         write_versions(directory)
+        found = {
+            name: count_operations(optimizer, *test, size.iterations)
+            for name, optimizer in optimizers.items()
+        }
+        metrics = {
+            f"{name}/{key}": float(value)
+            for name, counts in found.items()
+            for key, value in counts._asdict().items()
+        }
         write_metrics(metrics, directory)
     _print(found, directory)
     return metrics
 
 
+@spared("table")
 def _print(found: Mapping[str, Operations], directory: Path) -> None:
-    table = Table(title="multiply-accumulates, in millions", title_justify="left")
-    for heading in ("optimizer", "matrix products", "element-wise", "together"):
-        table.add_column(heading, justify="left" if heading == "optimizer" else "right")
-    for name, counts in found.items():
-        numbers = (*counts, counts.total)
-        table.add_row(name, *(f"{number / 1e6:.2f}" for number in numbers))
-    out = console()
-    out.print(table)
-    out.print(f"results in {directory}", soft_wrap=True)
+    columns = [
+        Column("optimizer"),
+        *(
+            Column(heading, lambda count: f"{count / 1e6:.2f}")
+            for heading in ("matrix products", "element-wise", "together")
+        ),
+    ]
+    rows = [[name, *counts, counts.total] for name, counts in found.items()]
+    Table(columns, rows).print("multiply-accumulates, in millions")
+    print(f"results in {directory}")

@@ -70,6 +70,8 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
+            # Lightning, too, imports Matplotlib, which fails for an unknown backend.
+            os.environ["MPLBACKEND"] = "agg"
             make_tolerant()
             with Interruption().listening(), one_line_errors(), concluded():
                 given = readable(sys.argv[1:], config_name)

@@ -47,7 +47,8 @@ def concluded() -> Iterator[None]:
 def _summarize(directory: Path) -> int:
     """Writes and prints what became of the jobs of a sweep; returns how many failed."""
     # Imported late: drawing is not needed to begin.
-    from l2o.cli.summary import collect, print_summary, run_directories, write_summary
+    from l2o.reporting.runs import collect, run_directories
+    from l2o.reporting.summary import print_summary, write_summary
 
     runs = collect([directory])
     if runs:

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.evaluation.metrics import Measurements, settling_iteration, summarize
+from l2o.evaluation.metrics import Measurements, median, settling_iteration, summarize
 from l2o.evaluation.tuning import Tuning
 from l2o.optimizers import OracleCalls
 
@@ -54,7 +54,7 @@ class Result(NamedTuple):
         """Summarizes the measurements of one optimizer."""
         quantity, summary = measured.quantity, summarize(measured)
         both = measured.joint
-        medians = torch.stack([v.median(dim=1).values for v in (measured.x, measured.y, both)])
+        medians = torch.stack([median(v) for v in (measured.x, measured.y, both)])
         numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}
         numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
         numbers["diverged"] = summary["diverged"]
@@ -63,7 +63,7 @@ class Result(NamedTuple):
             if done < len(both):
                 numbers[f"{quantity}_after_{budget}_calls"] = medians[2, done].item()
         for threshold in THRESHOLDS:
-            settled = settling_iteration(measured, threshold).median().item()
+            settled = median(settling_iteration(measured, threshold)).item()
             numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
         numbers["calls_per_iteration"] = calls.iteration
         per_1000 = 1000 / max(1, len(both) - 1) * test_seconds

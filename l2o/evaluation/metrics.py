@@ -22,6 +22,16 @@ SETTLED = 1e-4
 STEADINESS = 1e-4
 """SR2: the largest standard deviation of the distance over the tail."""
 
+WORST = 10.0
+"""What a trajectory adds to a validation score at most: as much as this many that never leave the
+farthest start. One that diverges adds just that.
+
+Without a bound, a single one among many would make the score infinite, and an epoch that solves
+all others worse than one that solves nothing. As the bound depends on the starting points alone,
+every further trajectory that diverges makes the score worse, and changes nothing in what the
+others add. A score in which none is so far away is the plain mean.
+"""
+
 
 class Measurements(NamedTuple):
     """How far every iterate of a batch of trajectories is from a solution.
@@ -47,6 +57,21 @@ class Measurements(NamedTuple):
     def joint(self) -> Tensor:
         """Both players together, √(x² + y²), (T + 1, B)."""
         return torch.hypot(self.x, self.y)
+
+
+def median(values: Tensor, dim: int = -1) -> Tensor:
+    """The median along a dimension: of an even number, the mean of the two in the middle.
+
+    As `statistics.median`. The median of 1 and ∞ is ∞, and NaN counts as larger than all numbers,
+    like the failure that it stands for. (`torch.median` is the lower of the two; `torch.quantile`
+    makes NaN of two that are infinite, and takes no more than 2²⁴ numbers.)
+
+    Args:
+        values: Of any shape.
+        dim: What the result has no more.
+    """
+    ordered, count = values.sort(dim).values, values.shape[dim]
+    return (ordered.select(dim, (count - 1) // 2) + ordered.select(dim, count // 2)) / 2
 
 
 def accurate(measured: Measurements) -> Tensor:
@@ -75,7 +100,7 @@ def summarize(measured: Measurements) -> dict[str, float]:
     if measured.quantity == "distance":
         metrics["sr1"] = accurate(measured).double().mean().item()
         metrics["sr2"] = steady(measured).double().mean().item()
-    metrics[f"{measured.quantity}_median"] = last.median().item()
+    metrics[f"{measured.quantity}_median"] = median(last).item()
     metrics[f"{measured.quantity}_mean"] = last.mean().item()
     metrics["diverged"] = measured.diverged.double().mean().item()
     counts = {name: values.double().mean().item() for name, values in measured.counts.items()}
@@ -94,13 +119,16 @@ def settling_iteration(measured: Measurements, threshold: float) -> Tensor:
 
 
 def squared_tail_sum(measured: Measurements) -> float:
-    """The released code's score: Σ over the last half of squared distances, instance mean."""
-    return _finite(_tail(measured.joint, 0.5).square().sum(0).mean())
+    """The released code's score: Σ over the last half of squared distances, instance mean.
+
+    That of each trajectory is bounded, see `WORST`.
+    """
+    return _bounded_mean(measured, lambda far: _tail(far, 0.5).square().sum(0))
 
 
 def tail_mean(measured: Measurements) -> float:
-    """The mean distance over the tail that success is judged by."""
-    return _finite(_tail(measured.joint, TAIL).mean())
+    """The mean distance over the tail that success is judged by; bounded, see `WORST`."""
+    return _bounded_mean(measured, lambda far: _tail(far, TAIL).mean(0))
 
 
 def settling(measured: Measurements) -> float:
@@ -124,5 +152,15 @@ def _tail(values: Tensor, share: float) -> Tensor:
     return values[len(values) - max(1, math.floor(share * iterations)) :].double()
 
 
-def _finite(score: Tensor) -> float:
-    return math.inf if score.isnan() else score.item()
+def _bounded_mean(measured: Measurements, score: Callable[[Tensor], Tensor]) -> float:
+    """The mean score of the trajectories, each bounded as `WORST` says.
+
+    Args:
+        measured: Distances of B trajectories.
+        score: From distances, (T + 1, B), to the score of each trajectory, (B,).
+    """
+    far = measured.joint
+    unmoved = score(far[:1].expand_as(far))
+    unmoved = unmoved[unmoved.isfinite() & (unmoved > 0)]
+    worst = WORST * unmoved.max().item() if len(unmoved) else math.inf
+    return score(far).nan_to_num(nan=math.inf, posinf=math.inf).clamp(max=worst).mean().item()

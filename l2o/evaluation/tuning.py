@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from l2o.evaluation.measure import distances
-from l2o.evaluation.metrics import ACCURACY, TAIL
+from l2o.evaluation.metrics import ACCURACY, TAIL, median
 from l2o.optimizers import map_state
 from l2o.optimizers.hand_designed import Grid, HandDesigned
 from l2o.problems import Instances, Iterate
@@ -136,7 +136,7 @@ def score_points(
         tail = _tail_means(method, rows, instances.repeat(len(batch)), Iterate(x, y), iterations)
         for point, tails in zip(batch, tail.view(len(batch), count), strict=True):
             sr1, lost = tails < ACCURACY, tails.isinf()
-            scores[point] = Score(_share(sr1), tails.median().item(), _share(lost))
+            scores[point] = Score(_share(sr1), median(tails).item(), _share(lost))
     return scores
 
 

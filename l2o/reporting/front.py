@@ -5,20 +5,19 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any, NamedTuple
-
-from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.transforms import Bbox
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from l2o.evaluation.comparison import Result
-from l2o.reporting.plots import save, tidy
+from l2o.reporting.drawing import BLUE, GREY, ORANGE, entitle, plot, tidy
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+    from matplotlib.transforms import Bbox
 
 CALLS = "calls_to_1e-06"
 """What success costs, among the numbers of a result."""
 TICKS = (0, 20, 40, 60, 80, 90, 95, 98, 99, 99.9, 100)
-HAND_DESIGNED, LEARNED, FRONT = "#1f5fa8", "#d6201f", "#8a8a8a"
+HAND_DESIGNED, LEARNED, FRONT = BLUE, ORANGE, GREY
 GAP, RINGS = 4.0, 60
 """Pixels between a point and its label, and how many half lines further it may go."""
 
@@ -46,25 +45,20 @@ def front(points: Sequence[Point]) -> list[Point]:
     return best
 
 
-def plot_front(results: Sequence[Result], path: Path, title: str) -> None:
+@plot
+def plot_front(figure: Figure, results: Sequence[Result], title: str, details: str) -> None:
     """SR1 against the median of the oracle calls until the distance stays below 1e-6.
 
-    Heights are 1 − √(share of failures), so that 99 and 99.9 % can be told apart. Without
-    known solutions there is no SR1, and no plot.
+    Heights are 1 − √(share of failures), so that 99 and 99.9 % can be told apart.
 
     Args:
-        results: Every optimizer of the comparison; learned ones are drawn in red.
-        path: The PNG file to write.
+        figure: Where to.
+        results: Every optimizer of the comparison, with an SR1; learned ones are drawn as stars.
         title: What was run.
+        details: The problem's settings.
     """
-    points = [
-        Point(r.name, r.learned, r.numbers[CALLS], 100 * r.numbers["sr1"])
-        for r in results
-        if "sr1" in r.numbers
-    ]
-    if not points:
-        return
-    figure = Figure(figsize=(10.5, 7), layout="constrained")
+    points = [Point(r.name, r.learned, r.numbers[CALLS], 100 * r.numbers["sr1"]) for r in results]
+    figure.set_size_inches(10.5, 7)
     axes: Any = figure.subplots()
     never = _scales(axes, points)
     places = {p.name: (min(max(1.0, p.calls), never), height(p.sr1)) for p in points}
@@ -82,10 +76,9 @@ def plot_front(results: Sequence[Result], path: Path, title: str) -> None:
             axes.scatter(*zip(*chosen, strict=True), label=label, lw=0, alpha=0.85, **style)
     axes.set_xlabel("oracle calls until the distance stays below 1e-6, median")
     axes.set_ylabel("SR1 in %, stretched towards 100")
-    axes.set_title(title, fontsize=11)
+    entitle(figure, title, details)
     figure.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=9)
     _label(figure, axes, points, [places[p.name] for p in points])
-    save(figure, path)
 
 
 def height(sr1: float) -> float:
@@ -125,6 +118,8 @@ def _label(
         points: Their names.
         places: Where they are, in data coordinates.
     """
+    from matplotlib.patheffects import withStroke
+
     figure.draw_without_rendering()
     figure.set_layout_engine("none")  # the names must not move what they are placed by
     halo = [withStroke(linewidth=2.5, foreground="white")]
@@ -157,10 +152,12 @@ def _boxes(
         sizes: Of their names.
         inside: The plot's area.
     """
+    from matplotlib.transforms import Bbox
+
     boxes: dict[int, Bbox] = {}
     column = [i for i, point in enumerate(points) if math.isinf(point.calls)]
     column.sort(key=lambda i: (-spots[i][1], points[i].name))
-    heights = _spread([spots[i][1] for i in column], 1.1 * sizes[0].height, inside.y0)
+    heights = _spread([spots[i][1] for i in column], 1.1 * sizes[0].height, inside.y0 + GAP)
     for i, y in zip(column, heights, strict=True):
         width, height = sizes[i].size
         boxes[i] = Bbox.from_bounds(spots[i][0] + 6 * GAP, y - height / 2, width, height)
@@ -212,6 +209,8 @@ def _free_box(
     Returns:
         The place; the last one tried where nothing is free.
     """
+    from matplotlib.transforms import Bbox
+
     (x, y), (width, height) = spot, size
     for ring, (side, rise) in itertools.product(
         range(RINGS), ((1, 0), (1, 1), (1, -1), (-1, 0), (-1, 1), (-1, -1), (0, 1), (0, -1))

@@ -1,4 +1,4 @@
-"""The results of a run as files to read, plots to look at and a table to see."""
+"""The results of a run as files to read and a table to see."""
 
 from __future__ import annotations
 
@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from rich.table import Table
 
-from l2o.evaluation.metrics import Measurements
 from l2o.io.files import replace_file
-from l2o.problems import Instances
-from l2o.reporting.console import console
-from l2o.reporting.plots import has_plane, plot_convergence, plot_plane
+from l2o.reporting.failures import spared
+from l2o.reporting.tables import SHARES, Column, Table, percent
 
 PACKAGES = ("l2o", "torch", "pytorch-lightning", "hydra-core", "omegaconf", "wandb", "numpy")
 MEANINGS = {
@@ -32,7 +29,6 @@ MEANINGS = {
     "diverged": "diverged",
     "fallback": "fallback, share of the proposals",
 }
-SHARES = ("sr1", "sr2", "diverged", "fallback")
 
 
 def write_metrics(metrics: Mapping[str, float], directory: Path) -> None:
@@ -73,35 +69,30 @@ def _write(path: Path, text: str) -> None:
     replace_file(path, text.encode())
 
 
-def write_plots(
-    measured: Measurements, instances: Instances, starts: int, directory: Path, title: str
-) -> None:
-    """Writes the plots of a test into `plots/`.
-
-    Args:
-        measured: Distances of B trajectories.
-        instances: `starts` copies of the test instances, B together.
-        starts: Starting points of each instance.
-        directory: Of the run.
-        title: What was run.
-    """
-    plot_convergence(measured, directory / "plots" / "convergence.png", title)
-    if has_plane(measured, instances):
-        plot_plane(measured, instances, starts, directory / "plots" / "success.png")
-
-
-def print_table(metrics: Mapping[str, float], title: str, directory: Path) -> None:
+@spared("table")
+def print_metrics(metrics: Mapping[str, float], title: str, directory: Path) -> None:
     """Prints the results as a table, and where they were written."""
-    table = Table(title=title, title_justify="left", show_header=False)
-    for key, value in metrics.items():
-        group, _, name = key.partition("/")
-        if name in SHARES:
-            table.add_row(MEANINGS[name], f"{value:.2%}")
-        elif group == "time":
-            table.add_row(f"time, {name.removesuffix('_s')}", f"{value:.1f} s")
-        else:
-            table.add_row(MEANINGS.get(name, key), f"{value:.3g}")
-    out = console()
-    out.print(table)
-    # A path is to be copied: neither wrapped nor coloured.
-    out.print(f"results in {directory}", soft_wrap=True)
+    rows = [_told(*key.partition("/")[::2], value) for key, value in metrics.items()]
+    Table([Column(""), Column("")], rows).print(title)
+    print(f"results in {directory}")
+
+
+def _told(group: str, name: str, value: float) -> tuple[str, str]:
+    """A number of `metrics.json` in words."""
+    if name in SHARES:
+        return MEANINGS[name], percent(2)(value)
+    if group == "time":
+        return f"time, {name.removesuffix('_s')}", f"{value:.1f} s"
+    return MEANINGS.get(name, f"{group}/{name}"), f"{value:.3g}"
+
+
+def described(settings: Mapping[str, Any]) -> str:
+    """A problem's settings in one line, for titles, as they are given: `a=[0.9, 1], b=[0, 1]`."""
+    told = {key: value for key, value in settings.items() if key[0] != "_" and value is not None}
+    return ", ".join(f"{key}={_short(value)}" for key, value in told.items())
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, list):
+        return f"[{', '.join(map(_short, value))}]"
+    return f"{value:g}" if isinstance(value, float) else str(value)

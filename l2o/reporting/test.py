@@ -1,8 +1,9 @@
-"""The test of an optimizer: measured, and drawn."""
+"""The test of an optimizer: measured, written, and drawn."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,9 @@ from l2o.evaluation.metrics import summarize
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer
 from l2o.problems import Problem
+from l2o.reporting.plots import has_plane, plot_convergence, plot_plane
 from l2o.reporting.progress import ProgressLine
-from l2o.reporting.report import write_plots
+from l2o.reporting.report import print_metrics, write_metrics
 
 
 def run_test(
@@ -22,14 +24,30 @@ def run_test(
     problem: Problem,
     settings: EvaluationSettings,
     seed: int,
+    dtype: torch.dtype,
     directory: Path,
     title: str,
-    dtype: torch.dtype,
+    details: str = "",
+    known: Mapping[str, float] | None = None,
 ) -> dict[str, float]:
-    """Tests an optimizer on the test set of a seed, in a float type, and writes the plots.
+    """Tests an optimizer on the test set of a seed, in a float type.
+
+    Writes `metrics.json`, then draws `plots/` and prints the metrics: what is only to be seen may
+    fail, and costs a warning.
+
+    Args:
+        optimizer: Any optimizer.
+        problem: The family it is tested on.
+        settings: The size of the test.
+        seed: Of the test set.
+        dtype: The float type to compute in.
+        directory: Where results go.
+        title: What is tested, for table and plots.
+        details: More of it, for the plots: the problem's settings and the checkpoint.
+        known: Metrics of the same run that are written before those of the test.
 
     Returns:
-        The metrics `test/…`, and `time/test_s` of the unroll alone.
+        The metrics: what was known, `test/…`, and `time/test_s` of the unroll alone.
     """
     instances, start = sample_set(problem, settings, seed, "test", dtype)
     began = time.perf_counter()
@@ -43,6 +61,13 @@ def run_test(
             on_chunk=line.advance,
         )
     seconds = time.perf_counter() - began
-    write_plots(measured, instances, settings.starts, directory, title)
-    metrics = {f"test/{name}": value for name, value in summarize(measured).items()}
-    return {**metrics, "time/test_s": seconds}
+    tested = {f"test/{name}": value for name, value in summarize(measured).items()}
+    metrics = {**(known or {}), **tested, "time/test_s": seconds}
+    write_metrics(metrics, directory)
+
+    plots = directory / "plots"
+    plot_convergence(plots / "convergence.png", measured, title, details)
+    if has_plane(measured, instances):
+        plot_plane(plots / "success.png", measured, instances, settings.starts, title, details)
+    print_metrics(metrics, title, directory)
+    return metrics

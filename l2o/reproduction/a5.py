@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from l2o.reporting.tables import Column, Table
 from l2o.reproduction.jobs import Job
 
 ITERATIONS = 20 * 1000
@@ -46,6 +47,17 @@ def beam_ratio(totals: dict[str, float]) -> float:
     return totals["kbeam_5"] / totals["TwinL2O"]
 
 
+def _table(counts: Mapping[str, Count]) -> str:
+    heads = ("ours, millions", "in matrix products", "element-wise", "ours / paper")
+    columns = [Column("optimizer"), Column("paper, millions", "{:g}".format)]
+    columns += [Column(head, "{:.2f}".format) for head in heads]
+    rows = []
+    for name, paper in PAPER.items():
+        ours = counts[name]
+        rows.append([name, paper, ours.total, *ours, ours.total / paper])
+    return Table(columns, rows).markdown()
+
+
 def appendix_a5(jobs: Sequence[Job], path: Path) -> str:
     """The section on Appendix A5."""
     counts = counts_of(jobs)
@@ -56,14 +68,8 @@ def appendix_a5(jobs: Sequence[Job], path: Path) -> str:
         f"{beam_ratio(PAPER):.1f} times as much as Twin-L2O (seesaw, one instance, 20 trials of "
         "1000 iterations).",
         "",
-        "| optimizer | paper, millions | ours, millions | in matrix products | element-wise "
-        "| ours / paper |",
-        "|---|---|---|---|---|---|",
+        _table(counts),
     ]
-    for name, paper in PAPER.items():
-        ours = counts[name]
-        cells = (ours.total, ours.products, ours.elementwise, ours.total / paper)
-        lines.append(f"| {name} | {paper} | " + " | ".join(f"{cell:.2f}" for cell in cells) + " |")
     ours_total = {name: count.total for name, count in counts.items()}
     per_iteration = PAPER["TwinL2O"] * 1e6 / ITERATIONS
     products = counts["TwinL2O"].products * 1e6 / ITERATIONS

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import mean, median
 from typing import NamedTuple
 
+from l2o.reporting.tables import Column, Table
 from l2o.reproduction.a5 import PAPER as COUNTS
 from l2o.reproduction.a5 import beam_ratio, counts_of
 from l2o.reproduction.comparisons import Ends, ends_of
@@ -63,20 +64,12 @@ def summary(jobs: Jobs) -> str:
     Args:
         jobs: The finished runs of every target; none of those that need all and have not.
     """
-    lines = [
-        "| claim | paper | ours, release's recipe | ours, paper's protocol | verdict |",
-        "|---|---|---|---|---|",
+    heads = ("claim", "paper", "ours, release's recipe", "ours, paper's protocol", "verdict")
+    rows = [
+        (f"**{c.place}**: {c.text}", c.paper, c.release.text, c.published.text, c.verdict)
+        for c in claims(jobs)
     ]
-    for claim in claims(jobs):
-        cells = (
-            f"**{claim.place}**: {claim.text}",
-            claim.paper,
-            claim.release.text,
-            claim.published.text,
-            claim.verdict,
-        )
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return Table([Column(head) for head in heads], rows).markdown()
 
 
 def claims(jobs: Jobs) -> list[Claim]:

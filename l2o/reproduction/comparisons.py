@@ -9,6 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from l2o.reporting.failures import spared
+from l2o.reporting.tables import Column, Table, format_of, percent
 from l2o.reproduction.jobs import Job
 
 Row = Mapping[str, str]
@@ -24,6 +26,8 @@ COLUMNS = {
     "calls_to_1e-06": "calls to 1e-6",
 }
 """Of a comparison's table, what the report shows, and under which heading."""
+WORDS = ("optimizer", "settings")
+"""The columns that are not numbers."""
 RIVALS = ("gda", "ogda", "gd_anchoring", "kbeam_5", "halpern")
 """The methods that the paper compares with; the others are ours."""
 
@@ -121,16 +125,46 @@ def rows_of(job: Job) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def table_of(rows: Sequence[Row], headings: Mapping[str, str]) -> str:
+    """The table of a comparison.
+
+    Args:
+        rows: Of its `table.csv`.
+        headings: By the names of the columns that are shown, as far as there are such.
+    """
+    shown = [key for key in headings if key in rows[0]]
+    columns = [
+        Column(headings[key], str if key in WORDS else format_of(key, digits=1)) for key in shown
+    ]
+    values = [[row[key] if key in WORDS else _number(row[key]) for key in shown] for row in rows]
+    return Table(columns, values).markdown()
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
+def picture(job: Job, plot: str, path: Path, name: str, text: str) -> str:
+    """The line that shows a plot of a comparison, copied into the folder of the report.
+
+    Args:
+        job: The comparison.
+        plot: Its name there, without an ending.
+        path: The folder.
+        name: Its name in the folder, without an ending.
+        text: What it shows.
+    """
+    with spared(f"{name}.png"):
+        path.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(job.directory / "plots" / f"{plot}.png", path / f"{name}.png")
+    return f"![{text}]({path.name}/{name}.png)"
+
+
 def _section(job: Job, path: Path) -> list[str]:
     """The table and the plot of a comparison."""
-    rows = rows_of(job)
-    shown = [key for key in COLUMNS if key in rows[0]]
-    lines = ["| " + " | ".join(COLUMNS[key] for key in shown) + " |", "|---" * len(shown) + "|"]
-    lines += ["| " + " | ".join(cell(key, row[key]) for key in shown) + " |" for row in rows]
-    name = f"{job.settings['comparison']}.png"
-    path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(job.directory / "plots" / "iterations.png", path / name)
-    return [*lines, "", f"![Distance against iterations]({path.name}/{name})"]
+    name = str(job.settings["comparison"])
+    shown = picture(job, "iterations", path, name, "Distance against iterations")
+    return [table_of(rows_of(job), COLUMNS), "", shown]
 
 
 def _standing(job: Job) -> str:
@@ -142,19 +176,7 @@ def _standing(job: Job) -> str:
             last = float(row["distance_1000"])
             closer = sum(float(other["distance_1000"]) < last for other in rows)
             sentences.append(
-                f"{row['optimizer']} has the SR1 {cell('sr1', row['sr1'])}; of the "
+                f"{row['optimizer']} has the SR1 {percent(1)(float(row['sr1']))}; of the "
                 f"{len(rows) - 1} others {closer} end closer to a solution (medians)."
             )
     return " ".join(sentences)
-
-
-def cell(key: str, text: str) -> str:
-    if key in ("optimizer", "settings"):
-        return text
-    if text in ("", "inf", "nan"):
-        return "—" if text else ""
-    if key in ("sr1", "sr2", "diverged", "fallback"):
-        return f"{100 * float(text):.1f} %"
-    if key == "memory" or key.endswith("_s"):
-        return f"{float(text):.1f}"
-    return f"{float(text):g}" if key.startswith("calls") else f"{float(text):.1e}"

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from statistics import mean
 from typing import NamedTuple
 
+from l2o.reporting.tables import Column, Table
 from l2o.reproduction.jobs import Job
 
 
@@ -36,19 +37,17 @@ def groups_of(jobs: Sequence[Job], label: Callable[[Job], str]) -> list[Group]:
     return [Group(name, runs) for name, runs in found.items()]
 
 
-def table(heading: str, groups: Iterable[Group]) -> list[str]:
-    """The lines of a table with a row for each group.
+def table(heading: str, groups: Iterable[Group]) -> str:
+    """A table with a row for each group.
 
     Args:
         heading: Of the labels.
         groups: In the order of the rows.
     """
-    rows = [
-        f"| {heading} | SR1 | SR2 | diverged | median distance at the end, by seed |",
-        "|---|---|---|---|---|",
-    ]
+    heads = (heading, "SR1", "SR2", "diverged", "median distance at the end, by seed")
+    rows = []
     for group in groups:
-        shares = " | ".join(group.percent(key) for key in ("sr1", "sr2", "diverged"))
+        shares = [group.percent(key) for key in ("sr1", "sr2", "diverged")]
         last = ", ".join(f"{value:.1e}" for value in group.values("distance_median"))
-        rows.append(f"| {group.label} | {shares} | {last} |")
-    return rows
+        rows.append([group.label, *shares, last])
+    return Table([Column(head) for head in heads], rows).markdown()

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 import re
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from l2o.reproduction.comparisons import Row, cell, comparisons_of, rows_of
+from l2o.reporting.tables import Column, Table
+from l2o.reproduction.comparisons import Row, comparisons_of, picture, rows_of, table_of
 from l2o.reproduction.groups import groups_of, table
 from l2o.reproduction.jobs import Job
 
@@ -44,9 +44,9 @@ def structured(jobs: Sequence[Job], path: Path) -> str:
         "precision; `val/score` is the geometric mean of the iterations until the distance stays "
         "below 1e-4.",
         "",
-        *table("training", groups_of(trained, _told)),
+        table("training", groups_of(trained, _told)),
         "",
-        *_scores(trained),
+        _scores(trained),
         "",
         "Comparisons, all in double precision on the same instances, hand-designed methods tuned. "
         "Dominated means: another method has both a higher SR1 and fewer oracle calls to 1e-6. "
@@ -66,14 +66,15 @@ def _told(job: Job) -> str:
     return ", ".join([name, *(f"{key.split('.')[-1]}={value}" for key, value in changes.items())])
 
 
-def _scores(trained: Sequence[Job]) -> list[str]:
+def _scores(trained: Sequence[Job]) -> str:
     """Validation score and time of each training."""
-    lines = ["| training, by seed | val/score | training, s |", "|---|---|---|"]
+    rows = []
     for group in groups_of(trained, _told):
         keys = ("val/score", "time/fit_s")
         found = [", ".join(f"{run[key] or math.inf:.1f}" for run in group.runs) for key in keys]
-        lines.append(f"| {group.label} | {' | '.join(found)} |")
-    return lines
+        rows.append([group.label, *found])
+    heads = ("training, by seed", "val/score", "training, s")
+    return Table([Column(head) for head in heads], rows).markdown()
 
 
 def _title(job: Job) -> str:
@@ -91,9 +92,7 @@ def _comparison(job: Job, path: Path) -> list[str]:
     """The best rows of its table, the standing of the learned optimizers, and its front."""
     rows = rows_of(job)
     kept = [row for place, row in enumerate(rows) if place < SHOWN or row["settings"] == "learned"]
-    shown = [key for key in COLUMNS if key in rows[0]]
-    lines = ["| " + " | ".join(COLUMNS[key] for key in shown) + " |", "|---" * len(shown) + "|"]
-    lines += ["| " + " | ".join(cell(key, row[key]) for key in shown) + " |" for row in kept]
+    lines = [table_of(kept, COLUMNS)]
     for row in rows:
         if row["settings"] == "learned":
             above = [other["optimizer"] for other in rows if dominates(other, row)]
@@ -104,10 +103,8 @@ def _comparison(job: Job, path: Path) -> list[str]:
     precise = any(math.isfinite(float(row["calls_to_1e-06"] or math.inf)) for row in rows)
     plot = "front" if precise else "oracle_calls"
     told = "Success against oracle calls" if precise else "Distance against oracle calls"
-    name = f"{plot}_" + re.sub(r"[^\w.-]+", "_", _title(job)) + ".png"
-    path.mkdir(parents=True, exist_ok=True)
-    shutil.copyfile(job.directory / "plots" / f"{plot}.png", path / name)
-    return [*lines, "", f"![{told}]({path.name}/{name})"]
+    name = f"{plot}_" + re.sub(r"[^\w.-]+", "_", _title(job))
+    return [*lines, "", picture(job, plot, path, name, told)]
 
 
 def _nearer(key: str, row: Row, rows: Sequence[Row]) -> int:

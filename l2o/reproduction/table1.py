@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from matplotlib.figure import Figure
-
-from l2o.reporting.plots import save, tidy
+from l2o.reporting.drawing import BLUE, ORANGE, plot, tidy
+from l2o.reporting.tables import Column, Table
 from l2o.reproduction.jobs import Job
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 RANGES = (
     "[.9, 1], [.9, 1]",
@@ -40,8 +42,8 @@ def table1(jobs: Sequence[Job], path: Path) -> str:
         path: Of the report, without an ending.
     """
     found = found_in(jobs)
-    plot = path / "table1.png"
-    _plot(found, plot)
+    picture = path / "table1.png"
+    plot_table1(picture, found)
     seeds = len(found["none", "sr1"][0])
     lines = [
         "## Table 1: seven ranges of seesaw",
@@ -49,18 +51,19 @@ def table1(jobs: Sequence[Job], path: Path) -> str:
         f"Ours: mean (lowest–highest) of {seeds} training seeds, the release's recipe.",
     ]
     for key in ("sr1", "sr2"):
-        columns = [(c, who) for c in NAMES for who in ("paper", "ours")]
-        heads = [f"{NAMES[c]}, {who}" for c, who in columns]
-        lines += ["", f"| {key.upper()}: a, b | " + " | ".join(heads) + " |", "|---|" + "---|" * 4]
-        for place, name in enumerate(RANGES):
-            cells = []
-            for curriculum, who in columns:
-                values = found[curriculum, key][place]
-                paper = PAPER[curriculum, key][place]
-                ours = f"{mean(values):.1f} ({min(values):.0f}–{max(values):.0f})"
-                cells.append(f"{paper:g}" if who == "paper" else ours)
-            lines.append(f"| {name} | " + " | ".join(cells) + " |")
-    return "\n".join([*lines, "", *_verdicts(found), "", f"![Table 1]({path.name}/{plot.name})"])
+        lines += ["", _table(found, key)]
+    return "\n".join([*lines, "", *_verdicts(found), "", f"![Table 1]({path.name}/{picture.name})"])
+
+
+def _table(found: Found, key: str) -> str:
+    """The paper's and our success on every range."""
+    columns, rows = [Column(f"{key.upper()}: a, b")], [[name] for name in RANGES]
+    for curriculum, name in NAMES.items():
+        columns += [Column(f"{name}, {who}") for who in ("paper", "ours")]
+        both = zip(rows, PAPER[curriculum, key], found[curriculum, key], strict=True)
+        for row, paper, ours in both:
+            row += [f"{paper:g}", f"{mean(ours):.1f} ({min(ours):.0f}–{max(ours):.0f})"]
+    return Table(columns, rows).markdown()
 
 
 def found_in(jobs: Sequence[Job]) -> Found:
@@ -101,12 +104,19 @@ def _verdicts(found: Found) -> list[str]:
     return sentences
 
 
-def _plot(found: Found, path: Path) -> None:
-    figure = Figure(figsize=(11, 4), layout="constrained")
+@plot
+def plot_table1(figure: Figure, found: Found) -> None:
+    """SR1 and SR2 on every range: a bar for the mean, points for seeds, marks for the paper.
+
+    Args:
+        figure: Where to.
+        found: As of `found_in`.
+    """
+    figure.set_size_inches(11, 4)
     panels: Any = figure.subplots(1, 2, sharey=True)
     for panel, key in zip(panels, ("sr1", "sr2"), strict=True):
         for shift, (curriculum, name) in zip((-0.2, 0.2), NAMES.items(), strict=True):
-            color = "#1f5fa8" if curriculum == "none" else "#d1662b"
+            color = BLUE if curriculum == "none" else ORANGE
             places = [place + 1 + shift for place in range(len(RANGES))]
             means = [mean(values) for values in found[curriculum, key]]
             panel.bar(places, means, 0.38, color=color, alpha=0.55, label=f"{name}, mean")
@@ -122,4 +132,3 @@ def _plot(found: Found, path: Path) -> None:
     panels[0].set_ylabel("% of test trajectories")
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    save(figure, path)

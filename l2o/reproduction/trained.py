@@ -40,7 +40,7 @@ def figure1(jobs: Sequence[Job], path: Path) -> str:
             "",
             "Paper: only two LSTMs with two hidden states converge (seesaw, a, b in [0.9, 1]).",
             "",
-            *table("variant", _code(groups)),
+            table("variant", _code(groups)),
             "",
             f"With the release's recipe, those that solve the problem: {_listed(solving)}; "
             f"{better} has a higher SR1 than `twin`.",
@@ -69,7 +69,7 @@ def appendix_a6(jobs: Sequence[Job], path: Path) -> str:
             "Paper: squared gradient norms (Eq. 38) solve seesaw worse than the objective-based "
             "reward (Eq. 4), with x diverging; Nikaido–Isoda (Eq. 39) is ineffective.",
             "",
-            *table("reward", _code(groups)),
+            table("reward", _code(groups)),
             "",
             f"Eq. 38 is worse than Eq. 4: {'holds' if worse else 'does not hold'}. "
             f"Eq. 39 is ineffective: {'holds' if ineffective else 'does not hold'}. "
@@ -90,7 +90,7 @@ def paper_protocol(jobs: Sequence[Job], path: Path) -> str:
             "Trained as the paper's text says, with none of the released code's tricks "
             "(`protocol=paper`): 1000 iterations an epoch, windows of 10, 200 epochs.",
             "",
-            *table("run", groups),
+            table("run", groups),
             "",
             f"Those that solve their problem: {_listed(solved)}. SR2 alone is high also where a "
             "rule comes to rest at a wrong point. How the rule for matrix games compares is in the "
@@ -118,7 +118,7 @@ def matrix_game(jobs: Sequence[Job], path: Path) -> str:
             "Paper: Twin-L2O solves the 5×5 game of Figure 2. Below, one seed each; starting "
             "points are at a distance of about 0.9.",
             "",
-            *table("reward, inputs, LSTM states, meta-gradient", groups),
+            table("reward, inputs, LSTM states, meta-gradient", groups),
             "",
             f"{'Solved by' if solves(best) else 'None solves it; best is'} {best.label}: SR1 "
             f"{best.percent('sr1')} %, median distance {_last(best):.1e}.",

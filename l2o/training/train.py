@@ -16,13 +16,7 @@ from l2o.io.errors import UserError
 from l2o.io.program import program
 from l2o.optimizers.learned.loading import load
 from l2o.reporting.plots import plot_training
-from l2o.reporting.report import (
-    print_table,
-    read_metrics,
-    write_config,
-    write_metrics,
-    write_versions,
-)
+from l2o.reporting.report import described, read_metrics, write_config, write_versions
 from l2o.reporting.test import run_test
 from l2o.training.callbacks import (
     DivergenceLimit,
@@ -37,6 +31,7 @@ from l2o.training.strategy import build_trainer
 from l2o.training.study import Pruner
 from l2o.training.wandb_recorder import recorded
 
+TRAINING_PLOT = "plots/training.png"
 SMALL_BATCH = 1000
 """Fewer rows (instances × coordinates) than this train on one thread: with 128 a second one gains
 nothing, with 2000 it does."""
@@ -64,7 +59,9 @@ def train(config: dict[str, Any]) -> dict[str, float]:
     directory, first = run.directory, trained.trainer.is_global_zero
     try:
         with claimed(directory) if first else nullcontext(), interruption.listening():
-            if run.continued and (directory / "metrics.json").exists():
+            # One that was killed while it drew has its metrics, and draws again.
+            done = all((directory / name).exists() for name in ("metrics.json", TRAINING_PLOT))
+            if run.continued and done:
                 if first:
                     print(f"{directory}: this run is finished; its results are in metrics.json")
                 return read_metrics(directory)
@@ -128,22 +125,20 @@ def _run(
     if not trainer.is_global_zero:
         return metrics
 
-    plot_training(history.records, directory / "plots" / "training.png")
+    details = described(run.config["problem"])
+    title = f"{run.title}, variant {run.names.variant}"
     best = directory / "checkpoints" / BEST
     pruned = (directory / PRUNED).exists()
     if not pruned:
         # Read back from disk, so that what is tested is what is kept.
         optimizer = load(best, trust_classes=run.trusted)
-        metrics |= run_test(
-            optimizer, run.problem, run.evaluation, run.seed, directory, run.title, optimizer.dtype
-        )
+        test = (run.problem, run.evaluation, run.seed, optimizer.dtype)
+        metrics = run_test(optimizer, *test, directory, title, details, metrics)
     best.with_name(PREVIOUS).unlink(missing_ok=True)
+    # Last of all: a run that has metrics and this plot is finished.
+    plot_training(directory / TRAINING_PLOT, history.records, title, details)
     if pruned:
         print(f"{run.title}: pruned after {len(history.records)} epochs; {directory}")
-        return metrics
-    # Last of all: a run that has it is finished.
-    write_metrics(metrics, directory)
-    print_table(metrics, run.title, directory)
     return metrics
 
 

@@ -39,7 +39,7 @@ def test_a_safeguard_wraps_the_optimizer(
     assert metrics["test/fallback"] == 1
     printed = capsys.readouterr().out
     assert "TwinL2O+halpern on MatrixGame" in printed
-    assert "100.00%" in next(line for line in printed.splitlines() if "fallback" in line)
+    assert "100.00 %" in next(line for line in printed.splitlines() if "fallback" in line)
     assert metrics["test/distance_mean"] != without["test/distance_mean"]
     assert "test/fallback" not in without
     assert json.loads((tmp_path / "out/metrics.json").read_text())["test/fallback"] == 1

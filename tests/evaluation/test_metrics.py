@@ -1,15 +1,18 @@
 """Success rates on hand-made trajectories, and divergence as failure everywhere."""
 
 import math
+import statistics
 from typing import Any
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 from torch import Tensor
 
 from l2o import Instances, Iterate
 from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set, summarize
-from l2o.evaluation.metrics import SCORES, accurate, steady
+from l2o.evaluation.metrics import SCORES, accurate, median, steady
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer, OracleCalls
 from l2o.problems import Saddle
@@ -72,10 +75,62 @@ def test_a_diverged_trajectory_fails_however_constant_its_end(end: float) -> Non
     metrics = summarize(measured)
     assert (metrics["sr1"], metrics["sr2"], metrics["diverged"]) == (0.5, 0.5, 0.5)
     assert not math.isfinite(metrics["distance_mean"])
-    scores = {name: score(measured) for name, score in SCORES.items()}
     # Neither settles: one stays at 1e-3, the other counts all iterations as well.
-    assert scores.pop("settling") == pytest.approx(100)
-    assert scores == {"squared_tail_sum": math.inf, "tail_mean": math.inf}
+    assert SCORES["settling"](measured) == pytest.approx(100)
+
+
+@pytest.mark.parametrize("end", [math.inf, math.nan])
+def test_a_diverged_trajectory_counts_as_ten_that_stay_at_the_farthest_start(end: float) -> None:
+    """Starts at 1 and 2, one trajectory ends at 0.5: the other adds 10 · 2, or 10 · 50 · 2²."""
+    distance = torch.full((101, 2), 0.5)
+    distance[0] = torch.tensor([1.0, 2.0])
+    distance[90:, 1] = end
+    measured = _measured(distance)
+    assert SCORES["tail_mean"](measured) == pytest.approx((0.5 + 20) / 2)
+    assert SCORES["squared_tail_sum"](measured) == pytest.approx((50 * 0.25 + 10 * 50 * 4) / 2)
+
+
+@pytest.mark.parametrize("name", ["squared_tail_sum", "tail_mean"])
+def test_a_score_gets_worse_with_each_that_diverges(name: str) -> None:
+    """Nearly all solved and one diverged is better than nothing solved."""
+    start = torch.rand(1, 40, generator=torch.Generator().manual_seed(0))
+    unmoved, solved = start.expand(101, -1), start.expand(101, -1).clone()
+    solved[1:] *= 1e-3
+    scores = []
+    for lost in range(41):
+        distance = solved.clone()
+        distance[50:, :lost] = math.inf
+        scores.append(SCORES[name](_measured(distance)))
+    assert all(math.isfinite(score) for score in scores)
+    assert scores == sorted(set(scores))
+    assert scores[1] < SCORES[name](_measured(unmoved)) < scores[-1]
+
+
+def test_without_divergence_scores_are_plain_means() -> None:
+    distance = 3 * torch.rand(101, 20, generator=torch.Generator().manual_seed(0))
+    tails = distance[51:].double(), distance[81:].double()
+    scores = {name: SCORES[name](_measured(distance)) for name in ("squared_tail_sum", "tail_mean")}
+    assert scores["squared_tail_sum"] == tails[0].square().sum(0).mean().item()
+    assert scores["tail_mean"] == pytest.approx(tails[1].mean().item(), rel=1e-14)
+
+
+def test_where_all_have_failed_from_the_first_there_is_no_score() -> None:
+    measured = _measured(torch.full((11, 3), math.inf))
+    assert SCORES["tail_mean"](measured) == SCORES["squared_tail_sum"](measured) == math.inf
+
+
+@given(st.lists(st.floats(0, 1e300) | st.just(math.inf), min_size=1, max_size=9))
+def test_the_median_is_that_of_the_standard_library(values: list[float]) -> None:
+    found = median(torch.tensor(values, dtype=torch.double)).item()
+    assert found == statistics.median(values)
+
+
+def test_medians_along_a_dimension() -> None:
+    """What is not a number counts as larger than all."""
+    values = torch.tensor([[1.0, 4.0], [3.0, math.nan], [math.inf, 2.0], [2.0, 2.0]])
+    assert median(values, dim=0).tolist() == [2.5, 3.0]
+    assert median(values)[[0, 3]].tolist() == [2.5, 2.0]
+    assert median(values)[1].isnan()
 
 
 def test_scores_by_hand() -> None:

@@ -59,7 +59,7 @@ def test_a_grid_is_scored_as_one_run_at_a_time(problem: object) -> None:
         joint = measure(LEAD(*point), noisy, start, ITERATIONS).joint
         tail = joint[1 + ITERATIONS - int(TAIL * ITERATIONS) :].mean(0)
         if math.isfinite(scores[point].tail_median):
-            assert scores[point].tail_median == pytest.approx(tail.median().item(), rel=1e-9)
+            assert scores[point].tail_median == pytest.approx(tail.quantile(0.5).item(), rel=1e-9)
 
 
 def test_gradient_norms_are_measured_without_noise() -> None:

@@ -2,17 +2,16 @@
 
 import itertools
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
 from l2o.evaluation import Measurements
+from l2o.evaluation.comparison import Result
 from l2o.optimizers import OracleCalls
-from l2o.reporting.comparison import Result
 from l2o.reporting.front import Point, _boxes, _spread, front, height, plot_front
+from tests.reporting.figures import drawn
 
 
 def points(*places: tuple[float, float]) -> list[Point]:
@@ -51,10 +50,8 @@ def test_no_name_covers_another_or_a_point() -> None:
     assert not any(box.contains(*spot) for box in boxes for spot in spots)
 
 
-def test_every_optimizer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_optimizer_is_named() -> None:
     """Also where calls are zero, or nobody gets there."""
-    figures: list[Figure] = []
-    monkeypatch.setattr("l2o.reporting.front.save", lambda figure, path: figures.append(figure))
     still = torch.zeros(1, dtype=torch.bool)
 
     def result(name: str, far: float, learned: bool = False) -> Result:
@@ -66,17 +63,8 @@ def test_every_optimizer_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         [result("at_once", 0.0), result("also", 0.0), result("learnt", 1.0, learned=True)],
         [result("alone", 1.0)],
     ):
-        plot_front(results, tmp_path / "front.png", "title")
-        (axes,) = figures.pop().axes
+        (axes,) = drawn(plot_front, results, "title", "").axes
         texts = {text.get_text(): text for text in axes.texts}
         assert texts.keys() == {r.name for r in results}
         for r in results:
             assert (texts[r.name].get_weight() == "bold") == r.learned
-
-
-def test_without_solutions_there_is_no_plot(tmp_path: Path) -> None:
-    measured = Measurements(
-        torch.ones(10, 1), torch.ones(10, 1), torch.zeros(1, dtype=torch.bool), "gradient_norm"
-    )
-    plot_front([Result.of("ogda", measured, OracleCalls(1))], tmp_path / "front.png", "title")
-    assert not list(tmp_path.iterdir())

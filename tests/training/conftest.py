@@ -4,10 +4,8 @@ from typing import Any
 
 import pytest
 
-from l2o.reporting import test as tested
-from l2o.training import train as training
 from l2o.training.train import train
-from tests.training.stopping import RECIPE, results
+from tests.training.stopping import PLOTS, RECIPE, blank, results
 from tests.training.test_configs import composed
 
 
@@ -22,5 +20,5 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
 @pytest.fixture
 def without_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """Drawing takes most of the time of a small run."""
-    for module, name in ((tested, "write_plots"), (training, "plot_training")):
-        monkeypatch.setattr(module, name, lambda *_: None)
+    for module, name in PLOTS:
+        monkeypatch.setattr(module, name, blank)

@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 import torch
+from matplotlib.figure import Figure
 
+from l2o.reporting import test as tested
+from l2o.training import train as training
 from l2o.training.checkpoints import Checkpoints
 from l2o.training.train import train
 
@@ -30,6 +33,20 @@ GROWING = [
 ]
 """A horizon that grows, a mixture of problems, fresh instances, a learning rate that falls, and
 instances that diverge and start anew."""
+
+
+PLOTS = (
+    (tested, "plot_convergence"),
+    (tested, "plot_plane"),
+    (training, "plot_training"),
+)
+"""What a run draws, and where its names are looked up."""
+
+
+def blank(path: Path, *_: Any) -> None:
+    """Takes the place of a plot: an empty picture."""
+    path.parent.mkdir(exist_ok=True)
+    Figure((0.1, 0.1)).savefig(path)
 
 
 def results(directory: Path) -> dict[str, Any]:

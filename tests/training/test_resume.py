@@ -13,7 +13,6 @@ import torch
 import yaml
 
 from l2o import UserError
-from l2o.cli import evaluate as run
 from l2o.training import checkpoints
 from l2o.training import train as training
 from l2o.training.train import train
@@ -21,8 +20,10 @@ from tests.training.stopping import (
     EPOCHS,
     GROWING,
     GROWING_WINDOWS,
+    PLOTS,
     RECIPE,
     WINDOWS,
+    blank,
     results,
     stopped,
 )
@@ -142,7 +143,8 @@ def test_killed_at_random_moments(tmp_path: Path) -> None:
 def train_saving_often(directory: Path) -> None:
     """What a child process runs: training with nearly half the time in savings, and no plots."""
     checkpoints.SHARE = 1
-    run.write_plots = training.plot_training = lambda *_: None  # type: ignore[assignment]
+    for module, name in PLOTS:
+        setattr(module, name, blank)
     torch.set_num_threads(1)
     train(composed(directory, *LONGER, "resume=auto", "checkpoint_seconds=0"))
 
@@ -188,6 +190,19 @@ def test_a_finished_run_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[st
         assert train(composed(tmp_path, f"resume={resume}")) == pytest.approx(metrics)
         assert "this run is finished; its results are in metrics.json" in capsys.readouterr().out
     assert files == {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*.ckpt")}
+
+
+def test_a_run_that_was_killed_while_it_drew_draws_again(tmp_path: Path) -> None:
+    """Its metrics were there already, and stay; times aside."""
+    metrics = train(composed(tmp_path))
+    plots = list((tmp_path / "plots").iterdir())
+    for path in plots:
+        path.unlink()
+    again = train(composed(tmp_path, f"resume={tmp_path}"))
+    assert all(path.exists() for path in plots)
+    assert {k: v for k, v in again.items() if k != "time/test_s"} == pytest.approx(
+        {k: v for k, v in metrics.items() if k != "time/test_s"}
+    )
 
 
 def test_a_moved_run_goes_on(

@@ -6,8 +6,9 @@ from typing import Any
 
 import yaml
 
-from l2o.cli.summary import RunSummary, collect, differing, write_summary
 from l2o.io.directory import claimed
+from l2o.reporting.runs import RunSummary, collect, differing
+from l2o.reporting.summary import write_summary
 
 SETTINGS: dict[str, Any] = {
     "problem": {"_target_": "l2o.problems.Seesaw", "a": [0.9, 1.0]},
