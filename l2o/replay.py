@@ -16,7 +16,7 @@ BUFFERS = ("first", "last", "all")
 
 
 class Replay:
-    """The rounds of evaluations in one iteration.
+    """The rounds of evaluations in one iteration, in each of which every micro-batch runs once.
 
     Args:
         random: Whether every round sees the random numbers of the first.
@@ -30,7 +30,7 @@ class Replay:
         self._buffers = buffers
         self._devices = [device for device in devices if device.type != "cpu"]
         self._states: list[Tensor] | None = None
-        self._before: dict[int, tuple[Tensor, Tensor]] = {}
+        self._values: dict[int, Tensor] = {}
         self._rounds = 0
         self.seen: dict[int, Tensor] = {}
         """The buffers of the modules that ran, by identity."""
@@ -40,27 +40,30 @@ class Replay:
         """While a closure runs; with a new round, all micro-batches run once more."""
         if new_round:
             self._begin_round()
-        if self._buffers == "first":
-            self._before = {}
         hook = register_module_forward_pre_hook(self._look)
         try:
             yield
         finally:
             hook.remove()
-            if self._buffers == "first" and self._rounds > 1:
-                _put_back(self._before)
+
+    def end(self) -> None:
+        """After the last round, when no graph needs the buffers any more."""
+        if self._buffers == "first" and self._rounds > 1:
+            self._put_back()
 
     def _begin_round(self) -> None:
         self._rounds += 1
         if self._buffers == "last":
-            _put_back(self._before)
+            self._put_back()
+        elif self._buffers == "first" and self._rounds == 2:
+            self._values = {key: buffer.detach().clone() for key, buffer in self.seen.items()}
         if self._random and self._states is None:
             self._states = self._generators()
         elif self._states is not None:
             self._restore(self._states)
 
     def _look(self, module: nn.Module, inputs: object) -> None:
-        """Notes the buffers of a module before it runs."""
+        """Notes the buffers of a module before it first runs."""
         if isinstance(module, DistributedDataParallel):
             raise UserError(
                 "closure: expected plain modules, got one inside DistributedDataParallel, which "
@@ -68,10 +71,14 @@ class Replay:
                 "processes itself)"
             )
         for buffer in module.buffers():
-            if id(buffer) not in self._before:
+            if id(buffer) not in self.seen:
                 self.seen[id(buffer)] = buffer
-                if self._buffers != "all":
-                    self._before[id(buffer)] = buffer, buffer.detach().clone()
+                self._values[id(buffer)] = buffer.detach().clone()
+
+    @torch.no_grad()
+    def _put_back(self) -> None:
+        for key, value in self._values.items():
+            self.seen[key].copy_(value)
 
     def _generators(self) -> list[Tensor]:
         others = [torch.get_device_module(device).get_rng_state(device) for device in self._devices]
@@ -81,9 +88,3 @@ class Replay:
         torch.set_rng_state(states[0])
         for device, state in zip(self._devices, states[1:], strict=True):
             torch.get_device_module(device).set_rng_state(state, device)
-
-
-@torch.no_grad()
-def _put_back(before: dict[int, tuple[Tensor, Tensor]]) -> None:
-    for buffer, value in before.values():
-        buffer.copy_(value)

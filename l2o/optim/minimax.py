@@ -141,6 +141,8 @@ class Minimax(TorchOptimizer):
         except BaseException:
             self._write(game, start)
             raise
+        finally:
+            replay.end()
         self._write(game, moved)
         cast(Any, self.state)[OWN] = own
         if self.average is not None:
