@@ -114,7 +114,8 @@ class ByAdam(ByRule[State]):
         root = (1 - beta2**time).sqrt()
         # √v̂ + ε, times the root that then stands in the numerator, too.
         spread = square.pow(0.5).add_(epsilon * root)
-        return (mean / spread).mul_(-eta * root / (1 - beta1**time)), Moments(mean, square, time)
+        ratio = mean / spread if spread.requires_grad else torch.div(mean, spread, out=spread)
+        return ratio.mul_(-eta * root / (1 - beta1**time)), Moments(mean, square, time)
 
 
 @dataclass(frozen=True, eq=False)
