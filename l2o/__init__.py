@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from l2o import modules, optim, optimizers, problems
+    from l2o.closures import general_sum, zero_sum
     from l2o.games import Costs, Game
     from l2o.io.errors import UserError
     from l2o.io.pretrained import Pretrained, pretrained
-    from l2o.modules import general_sum, zero_sum
     from l2o.optimizers.learned.loading import load
     from l2o.optimizers.learned.released import load_released
     from l2o.optimizers.safeguard import HalpernSafeguard
@@ -56,12 +56,12 @@ if not TYPE_CHECKING:
         "Problem": "l2o.problems",
         "Trajectory": "l2o.unroll",
         "UserError": "l2o.io.errors",
-        "general_sum": "l2o.modules",
+        "general_sum": "l2o.closures",
         "load": "l2o.optimizers.learned.loading",
         "load_released": "l2o.optimizers.learned.released",
         "pretrained": "l2o.io.pretrained",
         "unroll": "l2o.unroll",
-        "zero_sum": "l2o.modules",
+        "zero_sum": "l2o.closures",
     }
 
     def __getattr__(name):

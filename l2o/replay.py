@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
-from torch.nn.modules.module import register_module_forward_pre_hook
-from torch.nn.parallel import DistributedDataParallel
-
-from l2o.io.errors import UserError
+from torch import Tensor
 
 BUFFERS = ("first", "last", "all")
 
@@ -20,71 +15,63 @@ class Replay:
 
     Args:
         random: Whether every round sees the random numbers of the first.
-        buffers: Which round's updates of buffers, batch norm's statistics for instance, are kept:
-            those of the `first`, of the `last`, or of `all`.
+        keeps: Whose updates of buffers, batch norm's statistics for instance, are kept: those of
+            the `first` round, of the `last`, or of `all`.
+        buffers: The buffers.
         devices: Whose random numbers count besides the CPU's.
     """
 
-    def __init__(self, random: bool, buffers: str, devices: list[torch.device]) -> None:
+    def __init__(
+        self,
+        random: bool,
+        keeps: str,
+        buffers: Sequence[Tensor] = (),
+        devices: Sequence[torch.device] = (),
+    ) -> None:
         self._random = random
+        self._keeps = keeps
         self._buffers = buffers
         self._devices = [device for device in devices if device.type != "cpu"]
-        self._states: list[Tensor] | None = None
-        self._values: dict[int, Tensor] = {}
+        self._generators: list[Tensor] = []
+        self._before: list[Tensor] = []
+        self._after_first: list[Tensor] = []
         self._rounds = 0
-        self.seen: dict[int, Tensor] = {}
-        """The buffers of the modules that ran, by identity."""
 
-    @contextmanager
-    def running(self, *, new_round: bool) -> Iterator[None]:
-        """While a closure runs; with a new round, all micro-batches run once more."""
-        if new_round:
-            self._begin_round()
-        hook = register_module_forward_pre_hook(self._look)
-        try:
-            yield
-        finally:
-            hook.remove()
+    def begin_round(self) -> None:
+        """Before all closures run once more."""
+        self._rounds += 1
+        if self._rounds == 1:
+            self._before = [buffer.clone() for buffer in self._buffers]
+            if self._random:
+                self._generators = self._states()
+            return
+        if self._random:
+            self._restore(self._generators)
+        if self._keeps == "last":
+            self._write(self._before)
+        elif self._rounds == 2:
+            self._after_first = [buffer.clone() for buffer in self._buffers]
 
     def end(self) -> None:
         """After the last round, when no graph needs the buffers any more."""
-        if self._buffers == "first" and self._rounds > 1:
-            self._put_back()
+        if self._keeps == "first" and self._rounds > 1:
+            self._write(self._after_first)
 
-    def _begin_round(self) -> None:
-        self._rounds += 1
-        if self._buffers == "last":
-            self._put_back()
-        elif self._buffers == "first" and self._rounds == 2:
-            self._values = {key: buffer.detach().clone() for key, buffer in self.seen.items()}
-        if self._random and self._states is None:
-            self._states = self._generators()
-        elif self._states is not None:
-            self._restore(self._states)
-
-    def _look(self, module: nn.Module, inputs: object) -> None:
-        """Notes the buffers of a module before it first runs."""
-        if isinstance(module, DistributedDataParallel):
-            raise UserError(
-                "closure: expected plain modules, got one inside DistributedDataParallel, which "
-                "knows no gradients without backward; use its .module (l2o.optim averages over the "
-                "processes itself)"
-            )
-        for buffer in module.buffers():
-            if id(buffer) not in self.seen:
-                self.seen[id(buffer)] = buffer
-                self._values[id(buffer)] = buffer.detach().clone()
+    def undo(self) -> None:
+        """Puts the buffers back to what they were before the first round."""
+        if self._rounds:
+            self._write(self._before)
 
     @torch.no_grad()
-    def _put_back(self) -> None:
-        for key, value in self._values.items():
-            self.seen[key].copy_(value)
+    def _write(self, values: Sequence[Tensor]) -> None:
+        for buffer, value in zip(self._buffers, values, strict=True):
+            buffer.copy_(value)
 
-    def _generators(self) -> list[Tensor]:
+    def _states(self) -> list[Tensor]:
         others = [torch.get_device_module(device).get_rng_state(device) for device in self._devices]
         return [torch.get_rng_state(), *others]
 
-    def _restore(self, states: list[Tensor]) -> None:
+    def _restore(self, states: Sequence[Tensor]) -> None:
         torch.set_rng_state(states[0])
         for device, state in zip(self._devices, states[1:], strict=True):
             torch.get_device_module(device).set_rng_state(state, device)

@@ -1,6 +1,6 @@
 """Minimax training of PyTorch modules: one optimizer for both players."""
 
-from l2o.modules import general_sum, zero_sum
+from l2o.closures import general_sum, zero_sum
 from l2o.optim.methods import (
     ACGD,
     SGD,

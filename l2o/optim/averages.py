@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -21,39 +21,53 @@ def check_average(average: object) -> None:
 
 
 @torch.no_grad()
-def update_average(own: dict[str, Any], places: Sequence[Tensor], average: float | str) -> None:
+def update_average(
+    kept: dict[str, Any],
+    parameters: Sequence[Tensor],
+    buffers: Mapping[str, Tensor],
+    average: float | str,
+) -> None:
     """Adds the present values to their averages.
 
     An exponential average begins as a uniform one, so that it owes nothing to the start.
 
     Args:
-        own: Where the averages are kept: `average`, and how many values are in it, `averaged`.
-        places: The parameters and buffers.
+        kept: Where the averages are: of `parameters`, of `buffers`, and how many values are in
+            them, `count`. Empty at first.
+        parameters: The present parameters; new ones are at the end.
+        buffers: The present buffers.
         average: The decay, or `"uniform"`.
     """
-    if len(own.get("average", ())) != len(places):
-        own["average"], own["averaged"] = [place.detach().clone() for place in places], 1
-        return
-    own["averaged"] += 1
-    share = 1 / own["averaged"]
+    count = kept["count"] = kept.get("count", 0) + 1
+    share = 1 / count
     if average != UNIFORM:
         share = max(share, 1 - float(average))
-    for mean, place in zip(own["average"], places, strict=True):
-        mean.lerp_(place.detach(), share)
+    means = kept.setdefault("parameters", [])
+    means += [parameter.detach().clone() for parameter in parameters[len(means) :]]
+    for mean, parameter in zip(means, parameters, strict=True):
+        mean.lerp_(parameter, share)
+    means = kept.setdefault("buffers", {})
+    for name, buffer in buffers.items():
+        if buffer.is_floating_point():
+            means.setdefault(name, buffer.clone()).lerp_(buffer, share)
 
 
 @contextmanager
-def swapped(places: Sequence[Tensor], values: Sequence[Tensor]) -> Iterator[None]:
-    """Has other values in the parameters and buffers while in the context."""
-    before = [place.detach().clone() for place in places]
-    _write(places, values)
+def swapped(
+    kept: Mapping[str, Any], parameters: Sequence[Tensor], buffers: Mapping[str, Tensor]
+) -> Iterator[None]:
+    """Has the averages in the parameters and buffers while in the context."""
+    pairs = list(zip(parameters, kept["parameters"], strict=False))
+    pairs += [(buffers[name], mean) for name, mean in kept["buffers"].items() if name in buffers]
+    before = [place.detach().clone() for place, _ in pairs]
+    _write(pairs)
     try:
         yield
     finally:
-        _write(places, before)
+        _write([(place, value) for (place, _), value in zip(pairs, before, strict=True)])
 
 
 @torch.no_grad()
-def _write(places: Sequence[Tensor], values: Sequence[Tensor]) -> None:
-    for place, value in zip(places, values, strict=True):
+def _write(pairs: Sequence[tuple[Tensor, Tensor]]) -> None:
+    for place, value in pairs:
         place.copy_(value)

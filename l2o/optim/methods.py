@@ -6,33 +6,17 @@ formula; see `Minimax` for groups, roles, and what else a group may have.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any
 
 from l2o import optimizers
-from l2o.io import checks
 from l2o.optim.groups import Groups
 from l2o.optim.minimax import Minimax
-from l2o.optimizers import Optimizer
 from l2o.optimizers.learned.loading import load
 
-BY_ADAM = {"lr": "step_size", "beta1": "beta1", "beta2": "beta2", "eps": "epsilon"}
 Betas = tuple[float, float]
 
 
-class _ByAdam(Minimax):
-    """A scheme around Adam: in a group, `betas` stand for β₁ and β₂."""
-
-    hyperparameters: ClassVar[Mapping[str, str]] = BY_ADAM
-
-    def __init__(self, params: Groups, method: Optimizer[Any], **settings: Any) -> None:
-        super().__init__(_apart(params), method, **settings)
-
-    def add_param_group(self, param_group: dict[str, Any]) -> None:
-        super().add_param_group(_without_betas(param_group))
-
-
-class Adam(_ByAdam):
+class Adam(Minimax):
     """Adam for both players, at once or alternating: w ← w − lr·m̂/(√v̂ + ε).
 
     Args:
@@ -42,7 +26,8 @@ class Adam(_ByAdam):
         eps: ε ≥ 0.
         alternating: Whether the max player moves first, and the min player sees where to.
         critic_steps: Half-steps of the max player in each step, if alternating.
-        settings: `role`, `weight_decay`, `max_norm`, `replay`, `buffers`, `average` of `Minimax`.
+        settings: Of `Minimax`: `role`, `weight_decay`, `max_norm`, `constraint`, `replay`,
+            `buffers`, `average`, `scaler`.
 
     Cost: one gradient of each player a step; `critic_steps` of the max player's.
 
@@ -71,10 +56,8 @@ class Adam(_ByAdam):
         critic_steps: int = 1,
         **settings: Any,
     ) -> None:
-        method = optimizers.Adam(
-            lr, *_pair(betas), eps, alternating=alternating, critic_steps=critic_steps
-        )
-        super().__init__(params, method, **settings)
+        method = optimizers.Adam(alternating=alternating, critic_steps=critic_steps)
+        super().__init__(params, method, lr=lr, betas=betas, eps=eps, **settings)
 
 
 class SGD(Minimax):
@@ -87,18 +70,13 @@ class SGD(Minimax):
         dampening: τ.
         alternating: Whether the max player moves first, and the min player sees where to.
         critic_steps: Half-steps of the max player in each step, if alternating.
-        settings: `role`, `weight_decay`, `max_norm`, `replay`, `buffers`, `average` of `Minimax`.
+        settings: Of `Minimax`: `role`, `weight_decay`, `max_norm`, `constraint`, `replay`,
+            `buffers`, `average`, `scaler`.
 
     Cost: one gradient of each player a step; `critic_steps` of the max player's.
 
     Source: Polyak (1964); with negative momentum, Gidel et al. (AISTATS 2019).
     """
-
-    hyperparameters: ClassVar[Mapping[str, str]] = {
-        "lr": "step_size",
-        "momentum": "momentum",
-        "dampening": "dampening",
-    }
 
     def __init__(
         self,
@@ -111,13 +89,11 @@ class SGD(Minimax):
         critic_steps: int = 1,
         **settings: Any,
     ) -> None:
-        method = optimizers.SGD(
-            lr, momentum, dampening, alternating=alternating, critic_steps=critic_steps
-        )
-        super().__init__(params, method, **settings)
+        method = optimizers.SGD(alternating=alternating, critic_steps=critic_steps)
+        super().__init__(params, method, lr=lr, momentum=momentum, dampening=dampening, **settings)
 
 
-class OptimisticAdam(_ByAdam):
+class OptimisticAdam(Minimax):
     """z ← z − 2u_t + u_{t−1}, u_t Adam's update; the first step is u.
 
     Args:
@@ -141,10 +117,11 @@ class OptimisticAdam(_ByAdam):
         eps: float = 1e-8,
         **settings: Any,
     ) -> None:
-        super().__init__(params, optimizers.OptimisticAdam(lr, *_pair(betas), eps), **settings)
+        method = optimizers.OptimisticAdam()
+        super().__init__(params, method, lr=lr, betas=betas, eps=eps, **settings)
 
 
-class ExtraAdam(_ByAdam):
+class ExtraAdam(Minimax):
     """z_½ = z − u(G(z)), z ← z − u(G(z_½)), u Adam's update; both advance the moments.
 
     Args:
@@ -167,10 +144,11 @@ class ExtraAdam(_ByAdam):
         eps: float = 1e-8,
         **settings: Any,
     ) -> None:
-        super().__init__(params, optimizers.ExtraAdam(lr, *_pair(betas), eps), **settings)
+        method = optimizers.ExtraAdam()
+        super().__init__(params, method, lr=lr, betas=betas, eps=eps, **settings)
 
 
-class PastExtraAdam(_ByAdam):
+class PastExtraAdam(Minimax):
     """ExtraAdam that extrapolates by the gradient of its last half-point.
 
     Args:
@@ -193,10 +171,11 @@ class PastExtraAdam(_ByAdam):
         eps: float = 1e-8,
         **settings: Any,
     ) -> None:
-        super().__init__(params, optimizers.PastExtraAdam(lr, *_pair(betas), eps), **settings)
+        method = optimizers.PastExtraAdam()
+        super().__init__(params, method, lr=lr, betas=betas, eps=eps, **settings)
 
 
-class LEADAdam(_ByAdam):
+class LEADAdam(Minimax):
     """Adam on ∇ₓf + α∇²xy f·Δy and ∇_y g + α∇²yx g·Δx, Δ the last moves.
 
     Args:
@@ -213,8 +192,6 @@ class LEADAdam(_ByAdam):
     Source: Hemmat et al. (TMLR 2023), Algorithm 1; alternating as in its GAN experiments.
     """
 
-    hyperparameters: ClassVar[Mapping[str, str]] = {**BY_ADAM, "coupling": "coupling"}
-
     def __init__(
         self,
         params: Groups,
@@ -226,13 +203,11 @@ class LEADAdam(_ByAdam):
         alternating: bool = False,
         **settings: Any,
     ) -> None:
-        method = optimizers.LEADAdam(
-            lr, *_pair(betas), eps, coupling=coupling, alternating=alternating
-        )
-        super().__init__(params, method, **settings)
+        method = optimizers.LEADAdam(alternating=alternating)
+        super().__init__(params, method, lr=lr, betas=betas, eps=eps, coupling=coupling, **settings)
 
 
-class SGAAdam(_ByAdam):
+class SGAAdam(Minimax):
     """Adam on G + λAᵀG, A the antisymmetric part of the Jacobian; `betas=(0, β₂)` is RMSprop.
 
     Args:
@@ -249,8 +224,6 @@ class SGAAdam(_ByAdam):
     Source: Balduzzi et al. (ICML 2018).
     """
 
-    hyperparameters: ClassVar[Mapping[str, str]] = {**BY_ADAM, "adjustment": "adjustment"}
-
     def __init__(
         self,
         params: Groups,
@@ -260,11 +233,13 @@ class SGAAdam(_ByAdam):
         adjustment: float = 1.0,
         **settings: Any,
     ) -> None:
-        method = optimizers.SGAAdam(lr, *_pair(betas), eps, adjustment=adjustment)
-        super().__init__(params, method, **settings)
+        method = optimizers.SGAAdam()
+        super().__init__(
+            params, method, lr=lr, betas=betas, eps=eps, adjustment=adjustment, **settings
+        )
 
 
-class ConsensusAdam(_ByAdam):
+class ConsensusAdam(Minimax):
     """Adam on G + γJᵀG, J the Jacobian of the field G; `betas=(0, β₂)` is RMSprop.
 
     Args:
@@ -280,8 +255,6 @@ class ConsensusAdam(_ByAdam):
     Source: Mescheder et al. (NeurIPS 2017).
     """
 
-    hyperparameters: ClassVar[Mapping[str, str]] = {**BY_ADAM, "adjustment": "adjustment"}
-
     def __init__(
         self,
         params: Groups,
@@ -291,8 +264,10 @@ class ConsensusAdam(_ByAdam):
         adjustment: float = 0.1,
         **settings: Any,
     ) -> None:
-        method = optimizers.ConsensusAdam(lr, *_pair(betas), eps, adjustment=adjustment)
-        super().__init__(params, method, **settings)
+        method = optimizers.ConsensusAdam()
+        super().__init__(
+            params, method, lr=lr, betas=betas, eps=eps, adjustment=adjustment, **settings
+        )
 
 
 class ACGD(Minimax):
@@ -318,7 +293,8 @@ class ACGD(Minimax):
         eps: float = 1e-5,
         **settings: Any,
     ) -> None:
-        super().__init__(params, optimizers.ACGD(lr, beta2, eps), **settings)
+        method = optimizers.ACGD(beta2=beta2, epsilon=eps)
+        super().__init__(params, method, lr=lr, **settings)
 
 
 class Learned(Minimax):
@@ -335,23 +311,3 @@ class Learned(Minimax):
 
     def __init__(self, params: Groups, name: str, **settings: Any) -> None:
         super().__init__(params, load(name), **settings)
-
-
-def _pair(betas: object) -> Betas:
-    if not isinstance(betas, tuple | list) or len(betas) != 2:
-        raise checks.refusal("betas", "a pair (β₁, β₂)", betas)
-    return checks.number("betas", betas[0]), checks.number("betas", betas[1])
-
-
-def _without_betas(group: dict[str, Any]) -> dict[str, Any]:
-    """A group whose `betas` are two options."""
-    if "betas" not in group:
-        return group
-    beta1, beta2 = _pair(group["betas"])
-    rest = {name: value for name, value in group.items() if name != "betas"}
-    return {**rest, "beta1": beta1, "beta2": beta2}
-
-
-def _apart(params: Groups) -> Groups:
-    groups: list[Any] = list(params)
-    return [_without_betas(group) if isinstance(group, dict) else group for group in groups]

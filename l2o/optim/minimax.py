@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer as TorchOptimizer
 
 from l2o.games import Iterate
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.modules import Closure, ModuleGame
+from l2o.modules import Closure, ModuleGame, Overflow, is_finite
 from l2o.optim.averages import check_average, swapped, update_average
-from l2o.optim.groups import (
-    OPTIONS,
-    Groups,
-    check_group,
-    of_role,
-    player_of,
-    trained,
-    values_of,
-)
-from l2o.optim.memory import fresh_memory, grown_memory
-from l2o.optimizers import Optimizer, Players, map_state, tensors
+from l2o.optim.buffers import Holders
+from l2o.optim.groups import OPTIONS, Groups, check_group, check_names, plain
+from l2o.optim.memory import carried, copied, fresh_memory, sources, structured
+from l2o.optim.setting import Setting, innermost, options_of, setting_of
+from l2o.optimizers import Optimizer, tensors
 from l2o.replay import BUFFERS, Replay
 
 OWN = "minimax"
@@ -42,17 +36,21 @@ class Minimax(TorchOptimizer):
 
     Args:
         params: Groups, each with `params` and a `role`, `"min"` or `"max"`. A group may also have
-            `lr` (the method's step size; a factor on its steps where it has none), `weight_decay`
-            λ ≥ 0, decoupled as in AdamW: each step also takes lr·λ·w, towards zero for both roles;
-            `max_norm`, to which the group's gradient is clipped; and `constraint`: `"nonneg"`,
-            `"simplex"`, `("box", low, high)` or a projection of a tensor (1, k), which holds at
-            half-steps, too.
+            `lr` (the method's step size, or its base's; a factor on its steps where there is
+            none); `weight_decay` λ ≥ 0, decoupled as in AdamW: a step also takes lr·λ·w, towards
+            zero for both roles; `max_norm`, to which the group's gradient is clipped; `constraint`:
+            `"nonneg"`, `"simplex"`, `("box", low, high)` or a projection of a tensor (1, k), which
+            holds at half-steps, too; and around Adam or SGD the hyperparameters of these.
         method: A method of `l2o.optimizers`, hand-designed or learned.
         role: Of groups that name none, and of parameters without groups.
         replay: Whether all evaluations in an iteration see the same random numbers.
         buffers: Whose updates of buffers stay: the `first` evaluation's, the `last`'s, or `all`.
+            They are those of the modules that hold a parameter to be trained.
         average: A decay in [0, 1] of an exponential average of the iterates, or `"uniform"`, for
             `averaged`; None keeps none.
+        scaler: For autocast to float16, a `torch.amp.GradScaler`, which the optimizer updates.
+            Where scaled derivatives overflow, both players skip the step.
+        defaults: Options of groups that do not name them.
 
     Raises:
         UserError: If a group or a setting is not allowed.
@@ -69,9 +67,6 @@ class Minimax(TorchOptimizer):
         ...     loss = opt.step(lambda: l2o.zero_sum(value(generator, critic, batch)))
     """
 
-    hyperparameters: ClassVar[Mapping[str, str]] = {"lr": "step_size"}
-    """The options of a group that are fields of the method."""
-
     def __init__(
         self,
         params: Groups,
@@ -81,24 +76,33 @@ class Minimax(TorchOptimizer):
         replay: bool = True,
         buffers: str = "first",
         average: float | str | None = None,
+        scaler: GradScaler | None = None,
         **defaults: Any,
     ) -> None:
         if not isinstance(method, Optimizer):
             raise checks.refusal("method", "an optimizer such as l2o.optimizers.OGDA()", method)
+        if scaler is not None and not isinstance(scaler, GradScaler):
+            raise checks.refusal("scaler", "a torch.amp.GradScaler", scaler)
         check_average(average)
         self.method = method
         self.replay = checks.flag("replay", replay)
         self.buffers = checks.choice("buffers", buffers, BUFFERS)
         self.average = average
-        self._fields = {n: f for n, f in self.hyperparameters.items() if hasattr(method, f)}
-        self._seen: dict[int, Tensor] = {}
-        own = {name: getattr(method, field) for name, field in self._fields.items()}
-        super().__init__(params, {**OPTIONS, "lr": 1.0, **own, "role": role, **defaults})
+        self.scaler = scaler
+        own = options_of(method)
+        self._options = list(own)
+        self._needs_products = bool(getattr(innermost(method), "needs_products", False))
+        self._holders: Holders | None = None
+        self._setting: Setting | None = None
+        self._key: Any = None
+        self._memory: Any = None
+        options = {**OPTIONS, "lr": 1.0, **own, "role": role}
+        check_names(defaults, options, type(method).__name__)
+        super().__init__(params, {**options, **defaults})
 
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Adds parameters, also in the middle of training; their memory begins empty."""
-        check_group(param_group, self.defaults, type(self.method).__name__)
-        before = [sum(p.numel() for p in self._trained(which)) for which in (0, 1)]
+        check_names(param_group, {*self.defaults, "params"}, type(self.method).__name__)
         try:
             super().add_param_group(param_group)
         except ValueError as error:
@@ -107,8 +111,12 @@ class Minimax(TorchOptimizer):
             raise UserError(
                 "params: a parameter is in two groups; each belongs to one player"
             ) from None
-        if self._begun:
-            self._grow((before[0], before[1]))
+        try:
+            check_group(self.param_groups[-1])
+            setting_of(self.method, self._options, self.param_groups)
+        except UserError:
+            del self.param_groups[-1]
+            raise
 
     @torch.no_grad()
     def step(self, closure: Closure | Sequence[Closure] | None = None) -> Any:  # type: ignore[override]
@@ -133,49 +141,66 @@ class Minimax(TorchOptimizer):
                 "step: expected a closure that returns the costs, as in opt.step(lambda: "
                 f"l2o.zero_sum(value)), got {checks.shown(closure)}"
             )
-        replay = Replay(self.replay, self.buffers, self._devices())
-        game = self._game(cast(list[Closure], closures), replay)
-        start = Iterate(game.ravel(0), game.ravel(1))
+        setting, holders = self._present(), self._held()
+        replay = Replay(
+            self.replay, self.buffers, list(holders.buffers().values()), [setting.device]
+        )
+        game = ModuleGame(
+            cast(list[Closure], closures),
+            setting.players,
+            replay,
+            setting.dtype,
+            setting.device,
+            self.scaler,
+        )
+        game.keeps_graphs = self._needs_products
         try:
-            moved, own = self._moved(game, start)
-        except BaseException:
-            self._write(game, start)
-            raise
-        finally:
+            with holders.without_ddp():
+                self._advance(game, setting)
+            skipped = False
+        except BaseException as error:
+            for which, point in enumerate(game.start):
+                game.write(which, point)
+            replay.undo()
+            if not isinstance(error, Overflow):
+                raise
+            skipped = True
+        else:
             replay.end()
-        self._write(game, moved)
-        cast(Any, self.state)[OWN] = own
-        if self.average is not None:
-            self._seen |= replay.seen
-            update_average(own, self._averaged_places(), self.average)
+            self._update_average()
+        if self.scaler is not None:
+            _update_scale(self.scaler, skipped, setting.device)
         assert game.first is not None
         return game.first.f if game.zero_sum else game.first
 
-    def _moved(self, game: ModuleGame, start: Iterate) -> tuple[Iterate, dict[str, Any]]:
-        """Where the players go, and the state then."""
-        method = self._present_method(game)
+    def _advance(self, game: ModuleGame, setting: Setting) -> None:
+        """Moves the parameters, and replaces the state."""
+        method, start = setting.method, Iterate(*game.start)
         if self._begun:
             own = dict(self._own)
             game.zero_sum = own["zero_sum"]
-            memory = _structured(fresh_memory(method, game, start), own["memory"])
+            memory = self._present_memory(setting, start)
         else:
             own = {"iteration": 0}
+            game.share()
             game.state_costs()
             memory = method.init(game, start)
         proposed, memory = method.step(game, start, memory)
-        own |= {"iteration": own["iteration"] + 1, "zero_sum": game.zero_sum}
-        own["memory"] = [tensor.detach() for tensor in tensors(memory)]
         points = []
-        for which, project in enumerate((game.project_x, game.project_y)):
-            groups = of_role(self.param_groups, which)
-            lr, decay = (values_of(o, groups, start.x.dtype) for o in ("lr", "weight_decay"))
-            point = proposed[which]
-            if "lr" not in self._fields:
-                point = torch.lerp(start[which], point, lr) if lr != 1 else point
-            if isinstance(decay, Tensor) or decay:
-                point = project(point - lr * decay * start[which])
-            points.append(point)
-        return Iterate(*points), own
+        for which, (point, factor) in enumerate(zip(proposed, setting.factors, strict=True)):
+            if isinstance(factor, Tensor) or factor != 1:
+                point = torch.lerp(start[which], point, factor)
+            points.append(game.settled(which, point))
+            if not is_finite(points[-1]):
+                raise UserError(
+                    f"step: {type(self.method).__name__} would have moved the parameters to where "
+                    "they are not finite; nothing was changed (a smaller lr may help)"
+                )
+        for which, point in enumerate(points):
+            game.write(which, point)
+        own |= {"iteration": own["iteration"] + 1, "zero_sum": game.zero_sum}
+        own |= {"memory": list(tensors(memory)), "trained": setting.places}
+        cast(Any, self.state)[OWN], self._memory = own, memory
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -184,23 +209,31 @@ class Minimax(TorchOptimizer):
         Raises:
             UserError: If no average is kept, or none yet.
         """
-        values = self._own.get("average") if self._begun else None
-        if values is None:
+        kept = self._own.get("average") if self._begun else None
+        if kept is None:
             raise UserError(
                 'averaged: expected an optimizer with average=DECAY or average="uniform" after at '
                 f"least one step, got average={self.average!r}"
             )
-        with swapped(self._averaged_places(), values):
+        with swapped(kept, self._parameters(), self._held().buffers()):
             yield
+
+    def state_dict(self) -> dict[str, Any]:
+        """All that changes, in tensors and numbers, for `torch.save`; constraints stay in code."""
+        packed = super().state_dict()
+        for group in packed["param_groups"]:
+            del group["constraint"]
+        return packed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from what `state_dict` returned, bit for bit."""
+        constraints = [group["constraint"] for group in self.param_groups]
         super().load_state_dict(state_dict)
+        for group, constraint in zip(self.param_groups, constraints, strict=True):
+            group["constraint"] = constraint
+        self._memory = None
         if self._begun:
-            device = self._devices()[0]
-            for name, value in self._own.items():
-                if isinstance(value, list):
-                    self._own[name] = [tensor.to(device, copy=True) for tensor in value]
+            cast(Any, self.state)[OWN] = copied(self._own, self._present().device)
 
     @property
     def _begun(self) -> bool:
@@ -211,76 +244,53 @@ class Minimax(TorchOptimizer):
         own: dict[str, Any] = cast(Any, self.state)[OWN]
         return own
 
-    def _trained(self, which: int) -> list[Tensor]:
-        return trained(of_role(self.param_groups, which))
+    def _parameters(self) -> list[Tensor]:
+        return [parameter for group in self.param_groups for parameter in group["params"]]
 
-    def _devices(self) -> list[torch.device]:
-        """The device of the parameters.
+    def _present(self) -> Setting:
+        """What the groups amount to now."""
+        key = [
+            [
+                {name: plain(value) for name, value in group.items() if name != "params"},
+                [parameter.requires_grad for parameter in group["params"]],
+            ]
+            for group in self.param_groups
+        ]
+        if self._setting is None or self._key != key:
+            self._setting = setting_of(self.method, self._options, self.param_groups)
+            self._key = key
+        return self._setting
 
-        Raises:
-            UserError: If there is no parameter to train, or they are on several devices.
-        """
-        devices = {parameter.device for parameter in trained(self.param_groups)}
-        if not devices:
-            raise UserError("params: expected parameters that require gradients, got none")
-        if len(devices) > 1:
-            names = ", ".join(sorted(map(str, devices)))
-            raise UserError(f"params: expected all on one device, got {names}")
-        return list(devices)
+    def _held(self) -> Holders:
+        parameters = self._parameters()
+        if self._holders is None or self._holders.count != len(parameters):
+            self._holders = Holders(parameters)
+        return self._holders
 
-    def _dtype(self) -> torch.dtype:
-        """The widest of the parameters' float types, single precision at least."""
-        widest = torch.float32
-        for parameter in trained(self.param_groups):
-            widest = torch.promote_types(widest, parameter.dtype)
-        return widest
-
-    def _game(self, closures: Sequence[Closure], replay: Replay) -> ModuleGame:
-        x, y = (player_of(of_role(self.param_groups, which)) for which in (0, 1))
-        game = ModuleGame(closures, (x, y), replay, self._dtype())
-        game.keeps_graphs = bool(getattr(self.method, "needs_products", False))
-        return game
-
-    def _write(self, game: ModuleGame, iterate: Iterate) -> None:
-        for which in (0, 1):
-            game.write(which, iterate[which])
-
-    def _present_method(self, game: ModuleGame) -> Optimizer[Any]:
-        """The method with the hyperparameters that the groups have now."""
-        changes: dict[str, Any] = {}
-        for option, field in self._fields.items():
-            of_x, of_y = (
-                values_of(option, of_role(self.param_groups, which), self._dtype())
-                for which in (0, 1)
-            )
-            of_x, of_y = of_x if game.m else of_y, of_y if game.n else of_x
-            alike = not isinstance(of_x, Tensor) and not isinstance(of_y, Tensor) and of_x == of_y
-            if not alike and not getattr(self.method, "per_player", False):
-                raise UserError(
-                    f"{option}: {type(self.method).__name__} has one for all groups, got several"
-                )
-            changes[field] = of_x if alike else Players(of_x, of_y)
-        if not changes:
-            return self.method
-        made: Any = replace(cast(Any, self.method), **changes)
-        return cast(Optimizer[Any], made)
-
-    def _grow(self, before: tuple[int, int]) -> None:
-        """Makes room for the parameters of a new group in the method's state."""
-        game = self._game([], Replay(False, "all", []))
-        start = Iterate(game.ravel(0), game.ravel(1))
-        fresh = list(tensors(fresh_memory(self._present_method(game), game, start)))
+    def _present_memory(self, setting: Setting, start: Iterate) -> Any:
+        """The method's state, for the parameters that are not frozen now."""
         own = self._own
-        own["memory"] = grown_memory(fresh, own["memory"], before, (game.m, game.n))
-        own.pop("average", None)
+        if own["trained"] != setting.places:
+            sizes = [parameter.numel() for parameter in self._parameters()]
+            x, y = (
+                sources(before, now, sizes)
+                for before, now in zip(own["trained"], setting.places, strict=True)
+            )
+            m, n = (sum(sizes[i] for i in before) for before in own["trained"])
+            return carried(setting.method, start, own["memory"], (m, n), (x, y))
+        if self._memory is None:
+            self._memory = structured(fresh_memory(setting.method, start), own["memory"])
+        return self._memory
 
-    def _averaged_places(self) -> list[Tensor]:
-        """What averages are of: the parameters, and the buffers of the modules that ran."""
-        buffers = [buffer for buffer in self._seen.values() if buffer.is_floating_point()]
-        return [*self._trained(0), *self._trained(1), *buffers]
+    def _update_average(self) -> None:
+        if self.average is not None:
+            kept = self._own.setdefault("average", {})
+            update_average(kept, self._parameters(), self._held().buffers(), self.average)
 
 
-def _structured(fresh: Any, memory: Sequence[Tensor]) -> Any:
-    """The method's state from its list of tensors, in the structure of a fresh one."""
-    stored = iter(memory)
-    return map_state(lambda _: next(stored), fresh)
+def _update_scale(scaler: GradScaler, overflowed: bool, device: torch.device) -> None:
+    """Tells a scaler whether derivatives overflowed, by an optimizer whose gradient says so."""
+    told = torch.zeros((), device=device)
+    told.grad = torch.full_like(told, torch.inf if overflowed else 0.0)
+    scaler.unscale_(torch.optim.SGD([told]))
+    scaler.update()

@@ -12,7 +12,7 @@ from l2o.games import Game, join
 from l2o.io import checks
 from l2o.optimizers.base import Optimizer, OracleCalls
 from l2o.optimizers.hand_designed.base import Grid, HandDesigned, Value
-from l2o.optimizers.hand_designed.rules import Adam
+from l2o.optimizers.hand_designed.descent import Adam
 
 
 class Slow(NamedTuple):
