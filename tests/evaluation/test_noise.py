@@ -14,26 +14,25 @@ from l2o.evaluation.metrics import TAIL
 from l2o.evaluation.tuning import score_points
 from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import GDA, GMRES, LEAD
-from l2o.problems import Iterate, MatrixGame, NoisyInstances, Saddle, Seesaw
+from l2o.problems import Instances, Iterate, MatrixGame, Noisy, Problem, Saddle, Seesaw
 from tests.cli.test_compare import composed
 from tests.helpers import Cubic
 
 ITERATIONS = 120
 
 
-def _noisy(problem: object, deviation: float = 0.1) -> tuple[NoisyInstances, Iterate]:
+def _noisy(problem: Problem, deviation: float = 0.1) -> tuple[Instances, Iterate]:
     settings = EvaluationSettings(3, 2, ITERATIONS)
-    instances, start = sample_set(problem, settings, 0, "test", torch.double)
-    return NoisyInstances(instances, deviation, 0, "test"), start
+    return sample_set(Noisy(problem, deviation), settings, 0, "test", torch.double)
 
 
 def test_the_distances_are_those_of_a_loop_by_hand() -> None:
-    """Descent-ascent on x² − y² with a step of ¼: z ← z/2 − (ε_x, −ε_y)/4; measured without ε."""
+    """Descent-ascent on x² − y² with a step of ¼: z ← z/2 − ε/4; measured without ε."""
     noisy, (x, y) = _noisy(Saddle(a=[1, 1], b=[1, 1]))
     measured = measure(GDA(0.25), noisy, Iterate(x, y), 30)
     for t in range(30):
-        noise = 0.1 * torch.randn(6, 2, generator=generator(0, "test", "noise", t))
-        x, y = x / 2 - noise[:, :1] / 4, y / 2 + noise[:, 1:] / 4
+        noise = 0.1 * torch.randn(3, 2, generator=generator(noisy.seed, t)).repeat(2, 1)
+        x, y = x / 2 - noise[:, :1] / 4, y / 2 - noise[:, 1:] / 4
         torch.testing.assert_close(measured.x[t + 1], x.abs().squeeze(1))
         torch.testing.assert_close(measured.y[t + 1], y.abs().squeeze(1))
 

@@ -15,7 +15,7 @@ from l2o.optimizers import HalpernSafeguard, Optimizer, OracleCalls, map_state
 from l2o.optimizers.base import tensors
 from l2o.optimizers.hand_designed import AGRAAL, GDA, LEAD, OGDA, Halpern
 from l2o.problems import MatrixGame, Problem, Seesaw
-from tests.helpers import double_batch, small_twin
+from tests.helpers import double_batch, gradients, small_twin
 from tests.optimizers.hand_designed.games import Monotone, matrix_game
 from tests.optimizers.hand_designed.helpers import run, split
 from tests.optimizers.hand_designed.test_oracle_calls import Counted
@@ -163,7 +163,7 @@ def test_the_memory_after_a_rejection_is_that_after_the_proposal() -> None:
     guarded = HalpernSafeguard(OGDA(1e2), slack=0.0)
     trajectory = unroll(guarded, instances, split(instances, u), 5)
     assert (trajectory.state.fallbacks == 4).all()
-    grad_x, grad_y = instances.gradients(trajectory.x[-2], trajectory.y[-2])
+    grad_x, grad_y = gradients(instances, trajectory.x[-2], trajectory.y[-2])
     seen = torch.cat((grad_x, -grad_y), dim=1)
     assert any(torch.equal(leaf, seen) for leaf in tensors(trajectory.state.wrapped))
 

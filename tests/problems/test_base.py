@@ -8,7 +8,7 @@ from l2o import UserError
 from l2o.io.seeds import generator
 from l2o.problems import MatrixGame, Problem, Saddle, Seesaw
 from l2o.problems.base import Theta
-from tests.helpers import PROBLEMS, Cubic, double_batch
+from tests.helpers import PROBLEMS, Cubic, coupling_xy, coupling_yx, double_batch, gradients
 
 
 def test_an_objective_is_enough() -> None:
@@ -16,16 +16,16 @@ def test_an_objective_is_enough() -> None:
     problem = Cubic(m=2, n=2, c=[1.0, 2.0])
     problem.check()
     instances, (x, y) = double_batch(problem, 5)
-    grad_x, grad_y = instances.gradients(x, y)
+    grad_x, grad_y = gradients(instances, x, y)
     c, product = instances.theta["c"], y.prod(1, keepdim=True)
     torch.testing.assert_close(grad_x, 3 * c * x**2 + product)
     total = x.sum(1, keepdim=True)
     torch.testing.assert_close(grad_y, total * y.flip(1) - 2 * y)
     u = torch.ones_like(x)
-    torch.testing.assert_close(instances.coupling_yx(x, y, u), 2 * y.flip(1))
+    torch.testing.assert_close(coupling_yx(instances, x, y, u), 2 * y.flip(1))
     v = torch.tensor([[1.0, -2.0]]).double().expand(5, 2)
     expected = (v * y.flip(1)).sum(1, keepdim=True).expand(5, 2)
-    torch.testing.assert_close(instances.coupling_xy(x, y, v), expected)
+    torch.testing.assert_close(coupling_xy(instances, x, y, v), expected)
     assert not problem.has_solutions
 
 
@@ -35,24 +35,24 @@ def test_an_objective_without_coupling_has_zero_products() -> None:
             return (x - y).sum(-1)
 
     instances, (x, y) = double_batch(Separable(m=2, n=2), 3)
-    assert instances.coupling_xy(x, y, y).abs().sum() == 0
-    assert instances.coupling_yx(x, y, x).abs().sum() == 0
+    assert coupling_xy(instances, x, y, y).abs().sum() == 0
+    assert coupling_yx(instances, x, y, x).abs().sum() == 0
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 def test_parts_of_a_batch_are_that_batch(problem: Problem) -> None:
     instances, (x, y) = double_batch(problem, 6)
-    value = instances.objective(x, y)
+    value = instances.costs(x, y).f
     first, rest = instances.select(slice(0, 2)), instances.select(torch.arange(2, 6))
     assert (len(first), len(rest)) == (2, 4)
-    torch.testing.assert_close(first.objective(x[:2], y[:2]), value[:2])
+    torch.testing.assert_close(first.costs(x[:2], y[:2]).f, value[:2])
     both = first.concatenate(rest)
     assert len(both) == 6
-    torch.testing.assert_close(both.objective(x, y), value)
+    torch.testing.assert_close(both.costs(x, y).f, value)
     odd = torch.arange(6) % 2 == 1
-    torch.testing.assert_close(instances.select(odd).objective(x[odd], y[odd]), value[odd])
+    torch.testing.assert_close(instances.select(odd).costs(x[odd], y[odd]).f, value[odd])
     thrice = instances.repeat(3)
-    torch.testing.assert_close(thrice.objective(x.repeat(3, 1), y.repeat(3, 1)), value.repeat(3))
+    torch.testing.assert_close(thrice.costs(x.repeat(3, 1), y.repeat(3, 1)).f, value.repeat(3))
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)

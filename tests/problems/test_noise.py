@@ -1,113 +1,103 @@
-"""Noise on what optimizers ask for, and on nothing else."""
+"""Noise on what optimizers ask for, and on nothing else; one draw an iteration."""
 
 from __future__ import annotations
-
-from copy import copy
 
 import pytest
 import torch
 
-from l2o import UserError
-from l2o.problems import Instances, Iterate, MatrixGame, NoisyInstances, Problem
+from l2o import UserError, unroll
+from l2o.games import join
+from l2o.io.seeds import generator
+from l2o.optimizers import AlternatingLEAD, Extragradient, HalpernSafeguard
+from l2o.problems import Instances, Iterate, MatrixGame, Noisy, Problem
 from tests.helpers import PROBLEMS, double_batch
 
 SIGMA = 0.3
 
 
 def noisy_batch(
-    problem: Problem, count: int, split: str = "test"
-) -> tuple[NoisyInstances, Instances, Iterate]:
+    problem: Problem, count: int, seed: int = 0, sigma: float = SIGMA
+) -> tuple[Instances, Instances, Iterate]:
     """Instances with noise and without, and starting points."""
-    instances, start = double_batch(problem, count)
-    return NoisyInstances(instances, SIGMA, 0, split), instances, start
+    exact, start = double_batch(problem, count)
+    noisy = Noisy(problem, sigma).sample(count, generator(seed, "instances"), dtype=torch.double)
+    return noisy, exact, start
 
 
-def errors(noisy: Instances, exact: Instances, start: Iterate) -> torch.Tensor:
-    """Of the next gradients, (B, d)."""
-    return torch.cat(noisy.gradients(*start), 1) - torch.cat(exact.gradients(*start), 1)
+def errors(noisy: Instances, exact: Instances, start: Iterate, iteration: int = 0) -> torch.Tensor:
+    """Of the field of an iteration, (B, d)."""
+    z = join(start)
+    return noisy.at(iteration).field(z) - exact.field(z)
 
 
-def test_gradients_err_by_independent_normal_numbers() -> None:
+def test_fields_err_by_independent_normal_numbers() -> None:
     noisy, exact, start = noisy_batch(MatrixGame(m=2, n=3), 4000)
-    first, second = errors(noisy, exact, start), errors(noisy, exact, start)
-    both = torch.cat((first, second), dim=1)
+    both = torch.cat([errors(noisy, exact, start, k) for k in (0, 1)], dim=1)
     covariance = torch.cov(both.T)
     torch.testing.assert_close(covariance, SIGMA**2 * torch.eye(10).double(), atol=0.01, rtol=0)
     assert both.mean(0).abs().max() < 0.02
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
-def test_objectives_and_distances_stay_exact(problem: Problem) -> None:
+def test_costs_distances_and_what_has_no_draw_stay_exact(problem: Problem) -> None:
     noisy, exact, start = noisy_batch(problem, 4)
-    assert torch.equal(noisy.objective(*start), exact.objective(*start))
-    assert torch.equal(noisy.distance(*start).joint, exact.distance(*start).joint)
-    assert noisy.calls == 0
+    assert torch.equal(noisy.at(3).costs(*start).f, exact.costs(*start).f)
+    assert torch.equal(noisy.at(3).distance(*start).joint, exact.distance(*start).joint)
+    assert torch.equal(noisy.field(join(start)), exact.field(join(start)))
 
 
-def test_seed_and_split_name_the_noise() -> None:
+def test_seed_and_iteration_name_the_noise() -> None:
     noisy, exact, start = noisy_batch(MatrixGame(), 3)
-    again, _, _ = noisy_batch(MatrixGame(), 3)
     noise = errors(noisy, exact, start)
-    assert torch.equal(noise, errors(again, exact, start))
-    for other in (
-        NoisyInstances(exact, SIGMA, 1, "test"),
-        NoisyInstances(exact, SIGMA, 0, "validation"),
-    ):
-        assert not torch.equal(noise, errors(other, exact, start))
-    double = NoisyInstances(exact, 2 * SIGMA, 0, "test")
+    assert torch.equal(noise, errors(noisy, exact, start)), "one draw serves all calls"
+    assert not torch.equal(noise, errors(noisy, exact, start, 1))
+    other, other_exact, _ = noisy_batch(MatrixGame(), 3, seed=1)
+    other_exact = MatrixGame().sample(3, generator(1, "instances"), dtype=torch.double)
+    assert not torch.equal(noise, errors(other, other_exact, start))
+    double, _, _ = noisy_batch(MatrixGame(), 3, sigma=2 * SIGMA)
     torch.testing.assert_close(errors(double, exact, start), 2 * noise)
     state = torch.get_rng_state()
     errors(noisy, exact, start)
     assert torch.equal(torch.get_rng_state(), state), "the global generator was touched"
 
 
-def test_parts_and_copies_keep_their_rows_noise_and_go_on_with_it() -> None:
+def test_parts_and_copies_keep_their_rows_noise() -> None:
     noisy, exact, start = noisy_batch(MatrixGame(), 6)
-    errors(noisy, exact, start)
-    calls = noisy.calls
-    parts = [slice(0, 2), torch.arange(6) % 2 == 1, torch.tensor([5, 0])]
-    part_errors = [
-        errors(noisy.select(i), exact.select(i), Iterate(start.x[i], start.y[i])) for i in parts
-    ]
+    whole = errors(noisy, exact, start, 5)
+    for i in (slice(0, 2), torch.arange(6) % 2 == 1, torch.tensor([5, 0])):
+        part = errors(noisy.select(i), exact.select(i), Iterate(start.x[i], start.y[i]), 5)
+        torch.testing.assert_close(part, whole[i])
     twice = Iterate(start.x.repeat(2, 1), start.y.repeat(2, 1))
-    repeated = errors(noisy.repeat(2), exact.repeat(2), twice)
-    rest = noisy.select(slice(2, 6))
-    joined = errors(noisy.select(slice(0, 2)).concatenate(rest), exact, start)
-    copied = errors(copy(noisy), exact, start)
-    assert noisy.calls == calls, "copies count for themselves"
-    whole = errors(noisy, exact, start)
-    for index, part in zip(parts, part_errors, strict=True):
-        torch.testing.assert_close(part, whole[index])
+    repeated = errors(noisy.repeat(2), exact.repeat(2), twice, 5)
     torch.testing.assert_close(repeated, whole.repeat(2, 1))
-    torch.testing.assert_close(joined, whole)
-    assert torch.equal(copied, whole)
+    joined = noisy.select(slice(0, 2)).concatenate(noisy.select(slice(2, 6)))
+    torch.testing.assert_close(errors(joined, exact, start, 5), whole)
 
 
 def test_the_noise_is_the_same_in_every_float_type() -> None:
     noisy, exact, start = noisy_batch(MatrixGame(), 3)
-    single = noisy.to(torch.float)
-    error = errors(single, exact.to(torch.float), Iterate(start.x.float(), start.y.float()))
+    single = Iterate(start.x.float(), start.y.float())
+    error = errors(noisy.to(torch.float), exact.to(torch.float), single)
     assert error.dtype == torch.float
     torch.testing.assert_close(error.double(), errors(noisy, exact, start), atol=1e-6, rtol=0)
 
 
 def test_products_err_in_proportion_to_what_they_multiply() -> None:
-    noisy, exact, (x, y) = noisy_batch(MatrixGame(m=2, n=3), 5)
-    one, zero = torch.zeros_like(y), torch.zeros_like(y)
+    noisy, exact, start = noisy_batch(MatrixGame(m=2, n=3), 5)
+    noise, drawn, (x, y), z = errors(noisy, exact, start), noisy.at(0), start, join(start)
+    one = torch.zeros_like(y)
     one[:, 0] = 1
     for factor in (1.0, 1e-3):
         v = factor * one
-        error = copy(noisy).coupling_xy(x, y, v) - exact.coupling_xy(x, y, v)
-        noise = errors(copy(noisy), exact, Iterate(x, y))[:, :2]
-        torch.testing.assert_close(error, factor * noise)
-    assert torch.equal(noisy.coupling_xy(x, y, zero), torch.zeros_like(x))
-    noise = errors(copy(noisy), exact, Iterate(x, y))
-    product_y = copy(noisy).coupling_yx(x, y, torch.ones_like(x))
-    exact_y = exact.coupling_yx(x, y, torch.ones_like(x))
-    torch.testing.assert_close(product_y - exact_y, 2**0.5 * noise[:, 2:])
-    products = copy(noisy).hessian_product(x, y, 2 * torch.ones_like(x), one)
-    expected = exact.hessian_product(x, y, 2 * torch.ones_like(x), one)
-    torch.testing.assert_close(torch.cat(products, 1) - torch.cat(expected, 1), 3 * noise)
+        error = drawn.coupling_x(x, y, v) - exact.coupling_x(x, y, v)
+        torch.testing.assert_close(error, factor * noise[:, :2])
+    nothing = torch.zeros_like(one)
+    assert torch.equal(drawn.coupling_x(x, y, nothing), torch.zeros_like(x))
+    u = torch.ones_like(x)
+    error = drawn.coupling_y(x, y, u) - exact.coupling_y(x, y, u)
+    torch.testing.assert_close(error, 2**0.5 * noise[:, 2:])
+    w = join((2 * u, one))
+    torch.testing.assert_close(drawn.jvp(z, w) - exact.jvp(z, w), 3 * noise)
 
 
 @pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
@@ -115,20 +105,36 @@ def test_products_err_in_proportion_to_what_they_multiply() -> None:
 def test_the_resolvent_is_that_of_the_noisy_field(
     problem: Problem, step: float | torch.Tensor
 ) -> None:
-    """z' + α(G(z') + ε) = z, with the ε of the call."""
-    noisy, _, (x, y) = noisy_batch(problem, 3)
-    near_x, near_y = copy(noisy).resolvent(x, y, step)
-    grad_x, grad_y = copy(noisy).gradients(near_x, near_y)
-    torch.testing.assert_close(near_x + step * grad_x, x)
-    torch.testing.assert_close(near_y - step * grad_y, y)
+    """z' + α(G(z') + ε) = z, with the ε of the iteration."""
+    noisy, _, start = noisy_batch(problem, 3)
+    drawn, z = noisy.at(0), join(start)
+    near = drawn.resolvent(z, step)
+    torch.testing.assert_close(near + step * drawn.field(near), z)
+
+
+def test_a_neighbour_that_is_rejected_changes_no_noise() -> None:
+    """Beside an instance that diverges, the safeguard asks once more; the others see the same."""
+    noisy, _, start = noisy_batch(MatrixGame(m=2, n=2), 3)
+    broken = Iterate(start.x.clone(), start.y.clone())
+    broken.x[2] = torch.nan
+    method = HalpernSafeguard(AlternatingLEAD(0.1, 0.1))
+    with torch.no_grad():
+        healthy, beside = (unroll(method, noisy, s, 10) for s in (start, broken))
+    assert torch.equal(healthy.x[:, :2], beside.x[:, :2])
+    assert torch.equal(healthy.y[:, :2], beside.y[:, :2])
+
+
+def test_windows_go_on_with_the_noise() -> None:
+    noisy, _, start = noisy_batch(MatrixGame(), 3)
+    whole = unroll(Extragradient(0.1), noisy, start, 7)
+    first = unroll(Extragradient(0.1), noisy, start, 4)
+    rest = unroll(Extragradient(0.1), noisy, first.last, 3, state=first.state, first=4)
+    assert torch.equal(rest.x[-1], whole.x[-1])
 
 
 def test_what_does_not_fit_is_refused() -> None:
-    noisy, exact, start = noisy_batch(MatrixGame(), 3)
     with pytest.raises(UserError, match="noise: expected a finite number of at least 0"):
-        NoisyInstances(exact, -1.0, 0, "test")
-    ahead = copy(noisy)
-    ahead.gradients(*start)
-    for other in (exact, ahead, NoisyInstances(exact, 1.0, 0, "test")):
-        with pytest.raises(UserError, match="concatenate: expected instances of the same noise"):
-            noisy.concatenate(other)
+        Noisy(MatrixGame(), -1.0)
+    first, second = (noisy_batch(MatrixGame(), 3, seed)[0] for seed in (0, 1))
+    with pytest.raises(UserError, match="concatenate: expected parts of one batch"):
+        first.concatenate(second)

@@ -8,50 +8,93 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
+from l2o.games import Costs, join
 from l2o.io.seeds import generator
-from l2o.problems import MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw
+from l2o.problems import Instances, MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw, Theta
 from l2o.problems.matrix_game import singular_vectors
-from tests.helpers import PROBLEMS, double_batch
+from tests.helpers import PROBLEMS, double_batch, gradients
 
 problems = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 
 
-@problems
-def test_closed_forms_equal_automatic_differentiation(problem: Problem) -> None:
-    instances, (x, y) = double_batch(problem, 7)
-    u, v = torch.randn(7, problem.m).double(), torch.randn(7, problem.n).double()
-    theta = instances.theta
-    closed = (
-        *instances.gradients(x, y),
-        *instances.hessian_product(x, y, u, v),
-        instances.coupling_xy(x, y, v),
-        instances.coupling_yx(x, y, u),
-    )
-    automatic = (
-        *Problem.gradients(problem, x, y, theta),
-        *Problem.hessian_product(problem, x, y, u, v, theta),
-        Problem.coupling_xy(problem, x, y, v, theta),
-        Problem.coupling_yx(problem, x, y, u, theta),
-    )
-    torch.testing.assert_close(closed, automatic)
+class Open(Problem):
+    """Another problem without its closed forms."""
+
+    def __init__(self, inner: Problem) -> None:
+        super().__init__(m=inner.m, n=inner.n)
+        self.inner = inner
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return self.inner.objective(x, y, theta)
+
+
+class GeneralSum(Problem):
+    """Another problem, its zero-sum costs written as of a general-sum game."""
+
+    def __init__(self, inner: Problem) -> None:
+        super().__init__(m=inner.m, n=inner.n)
+        self.inner = inner
+
+    def costs(self, x: Tensor, y: Tensor, theta: Theta) -> Costs:
+        f = self.inner.objective(x, y, theta)
+        return Costs(f, -f)
 
 
 @problems
-def test_gradients_are_those_of_the_objective(problem: Problem) -> None:
+@pytest.mark.parametrize("kind", [Open, GeneralSum])
+@pytest.mark.parametrize("copies", [1, 3])
+def test_closed_forms_equal_automatic_differentiation(
+    problem: Problem, kind: type[Open | GeneralSum], copies: int
+) -> None:
+    instances, _ = double_batch(problem, 7)
+    rows = torch.arange(7).repeat(copies)
+    automatic = Instances(kind(problem), instances.select(rows).theta, 7 * copies)
+    closed, d = instances.repeat(copies), problem.m + problem.n
+    z, w = torch.randn(2, 7 * copies, d, generator=generator(0)).double()
+    for name, arguments in {
+        "field": (z,),
+        "jvp": (z, w),
+        "vjp": (z, w),
+        "coupling": (z, w),
+        "resolvent": (z, 0.1),
+        "resolvent ": (z, 0.1 + 0.1 * torch.rand(7 * copies, 1, generator=generator(1)).double()),
+    }.items():
+        found = [getattr(game, name.strip())(*arguments) for game in (closed, automatic)]
+        torch.testing.assert_close(*found, msg=name)
+    for half in (0, 1):
+        name = ("field_x", "field_y")[half]
+        found = [getattr(game, name)(*game.split(z)) for game in (closed, automatic)]
+        torch.testing.assert_close(*found)
+        torch.testing.assert_close(found[0], closed.split(closed.field(z))[half])
+
+
+@problems
+def test_fields_are_those_of_the_objective(problem: Problem) -> None:
     instances, (x, y) = double_batch(problem, 4)
     x.requires_grad_(), y.requires_grad_()
-    assert torch.autograd.gradcheck(instances.objective, (x, y))
-    assert torch.autograd.gradcheck(instances.gradients, (x, y))
+    assert torch.autograd.gradcheck(lambda *point: instances.costs(*point).f, (x, y))
+    assert torch.autograd.gradcheck(lambda *point: instances.field(join(point)), (x, y))
+    assert torch.autograd.gradcheck(lambda *point: instances.resolvent(join(point), 0.1), (x, y))
 
 
 @problems
-def test_gradients_pass_gradients_only_where_the_caller_records_them(problem: Problem) -> None:
-    instances, (x, y) = double_batch(problem, 2)
-    x.requires_grad_(), y.requires_grad_()
-    for compute in (problem.gradients, lambda *a: Problem.gradients(problem, *a)):
-        assert any(g.requires_grad for g in compute(x, y, instances.theta))
+def test_fields_pass_gradients_only_where_the_caller_records_them(problem: Problem) -> None:
+    instances, start = double_batch(problem, 2)
+    z = join(start).requires_grad_()
+    automatic = Instances(Open(problem), instances.theta, 2)
+    for game in (instances, automatic):
+        assert game.field(z).requires_grad
+        assert not game.constant().field(z).requires_grad
+        assert torch.equal(game.constant().field(z), game.field(z))
         with torch.no_grad():
-            assert not any(g.requires_grad for g in compute(x, y, instances.theta))
+            assert not game.field(z).requires_grad
+
+
+def test_copies_share_theta() -> None:
+    game = MatrixGame(m=20, n=20).sample(5, generator(0))
+    copies = game.repeat(100)
+    assert len(copies) == 500
+    assert copies.theta["A"].data_ptr() == game.theta["A"].data_ptr()
 
 
 @problems
@@ -59,12 +102,12 @@ def test_declared_solution_is_a_saddle_point(problem: Problem) -> None:
     """f(x*, y) ≤ f(x*, y*) ≤ f(x, y*) near it (paper, Eq. 1), and the gradient is zero."""
     instances, (x, y) = double_batch(problem, 50)
     x_star, y_star = problem.nearest(x, y, instances.theta)
-    for gradient in instances.gradients(x_star, y_star):
+    for gradient in gradients(instances, x_star, y_star):
         torch.testing.assert_close(gradient, torch.zeros_like(gradient), atol=1e-6, rtol=0)
-    value = instances.objective(x_star, y_star)
+    value = instances.costs(x_star, y_star).f
     close = 1e-3 * torch.randn(2, *x.shape).double()[0], 1e-3 * torch.randn(50, problem.n).double()
-    assert (instances.objective(x_star, y_star + close[1]) <= value + 1e-8).all()
-    assert (instances.objective(x_star + close[0], y_star) >= value - 1e-8).all()
+    assert (instances.costs(x_star, y_star + close[1]).f <= value + 1e-8).all()
+    assert (instances.costs(x_star + close[0], y_star).f >= value - 1e-8).all()
 
 
 @problems
@@ -110,9 +153,9 @@ def test_seesaw_of_tiny_frequency_has_its_nearest_solution_at_zero() -> None:
 def test_seesaw_gradient_by_hand() -> None:
     """f = −b y sin(aπx) at a = ½, b = 2, x = ½, y = 3: −3π cos(π/4), −2 sin(π/4)."""
     theta = {"a": _one(0.5), "b": _one(2.0)}
-    grad_x, grad_y = Seesaw().gradients(_one(0.5), _one(3.0), theta)
+    grad_x, descent_y = Seesaw().field(_one(0.5), _one(3.0), theta)
     assert grad_x.item() == pytest.approx(-3 * math.pi * math.sqrt(0.5))
-    assert grad_y.item() == pytest.approx(-2 * math.sqrt(0.5))
+    assert descent_y.item() == pytest.approx(2 * math.sqrt(0.5))
 
 
 def test_distance_to_a_singular_game_ignores_the_null_spaces() -> None:

@@ -13,7 +13,7 @@ from l2o.training.rewards import (
     Reward,
     SquaredGradientNorm,
 )
-from tests.helpers import double_batch, small_twin
+from tests.helpers import double_batch, gradients, rewarded, small_twin, unrolled
 
 
 @pytest.mark.parametrize("detach", Detach)
@@ -21,12 +21,16 @@ from tests.helpers import double_batch, small_twin
 def test_value_is_equation_4(detach: Detach, counted: bool) -> None:
     instances, start = double_batch(Seesaw(), 3)
     trajectory = unroll(small_twin(), instances, start, 4, detach=detach)
-    x, y, f = trajectory.x, trajectory.y, instances.objective
+    x, y = trajectory.x, trajectory.y
+
+    def f(x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+        return instances.costs(x, y).f
+
     expected = sum(
         (f(x[t], y[t - 1]) - f(x[t], y[t])) + (f(x[t], y[t - 1]) - f(x[t - 1], y[t - 1]))
         for t in range(1, 5)
     )
-    reward = ObjectiveReward()(instances, trajectory, detach, counted)
+    reward = rewarded(ObjectiveReward(), instances, trajectory, detach, counted)
     torch.testing.assert_close(reward.value, expected)
     torch.testing.assert_close(reward.mean, expected.mean())
     assert reward.sound.all()
@@ -37,7 +41,7 @@ def test_reward_of_two_half_steps_by_hand() -> None:
     instances, _ = double_batch(Seesaw(a=[1, 1], b=[1, 1]), 1)
     x = torch.tensor([0.5, 1.0]).double().view(2, 1, 1)
     y = torch.tensor([1.0, 3.0]).double().view(2, 1, 1)
-    reward = ObjectiveReward()(instances, Trajectory(x, y, None), Detach.GREEDY, True)
+    reward = rewarded(ObjectiveReward(), instances, Trajectory(x, y, None), Detach.GREEDY, True)
     assert reward.value.item() == pytest.approx(1)
 
 
@@ -48,12 +52,14 @@ def test_greedy_output_gets_twice_the_gradient_of_its_half_step() -> None:
         x, y, _ = unroll(small_twin(), instances, start, 3)
     for counted, last in ((True, -1), (False, 0)):
         x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
-        reward = ObjectiveReward()(instances, Trajectory(x, y, None), Detach.GREEDY, counted)
+        reward = rewarded(
+            ObjectiveReward(), instances, Trajectory(x, y, None), Detach.GREEDY, counted
+        )
         grad_x, grad_y = torch.autograd.grad(reward.value.sum(), (x, y))
         for t in range(1, 4):
-            torch.testing.assert_close(grad_x[t], 2 * instances.gradients(x[t], y[t - 1])[0])
+            torch.testing.assert_close(grad_x[t], 2 * gradients(instances, x[t], y[t - 1])[0])
             weight = -2 if t < 3 else last
-            torch.testing.assert_close(grad_y[t], weight * instances.gradients(x[t], y[t])[1])
+            torch.testing.assert_close(grad_y[t], weight * gradients(instances, x[t], y[t])[1])
 
 
 @pytest.mark.parametrize("detach", Detach)
@@ -63,52 +69,58 @@ def test_a_diverged_instance_leaves_the_meta_gradient_alone(detach: Detach, pois
     instances, start = double_batch(Seesaw(), 3)
     x = start.x.clone()
     x[1] = poison
-    gradients = []
+    found = []
     for keep in (torch.tensor([0, 1, 2]), torch.tensor([0, 2])):
         twin = small_twin()
         kept, begin = instances.select(keep), Iterate(x[keep], start.y[keep])
-        trajectory = unroll(twin, kept, begin, 3, detach=detach)
-        reward = ObjectiveReward()(kept, trajectory, detach, True)
+        trajectory = unrolled(twin, kept, begin, 3, detach)
+        reward = rewarded(ObjectiveReward(), kept, trajectory, detach, True)
         reward.mean.backward()
-        gradients.append([p.grad for p in twin.parameters()])
+        found.append([p.grad for p in twin.parameters()])
         assert reward.sound.tolist() == [i != 1 for i in keep.tolist()]
-    torch.testing.assert_close(gradients[0], gradients[1])
-    assert all(g.isfinite().all() for g in gradients[0])
+    torch.testing.assert_close(found[0], found[1])
+    assert all(g.isfinite().all() for g in found[0])
 
 
 def test_no_sound_instance_gives_no_meta_gradient() -> None:
     instances, start = double_batch(Seesaw(), 2)
     twin = small_twin()
     lost = Iterate(torch.full_like(start.x, torch.nan), start.y)
-    reward = ObjectiveReward()(instances, unroll(twin, instances, lost, 2), Detach.NONE, True)
+    reward = rewarded(
+        ObjectiveReward(), instances, unrolled(twin, instances, lost, 2), Detach.NONE, True
+    )
     reward.mean.backward()
     assert reward.mean.item() == 0
     assert all((p.grad == 0).all() for p in twin.parameters())
 
 
 REWARDS = [ObjectiveReward(), SquaredGradientNorm(), LogGradientNorm(), NikaidoIsoda()]
-SMALL = 1e-6
 rewards = pytest.mark.parametrize("reward", REWARDS, ids=lambda r: type(r).__name__)
 
 
-def by_hand(reward: Reward, f: Instances, x: torch.Tensor, y: torch.Tensor) -> torch.Tensor:
+def by_hand(
+    reward: Reward, f: Instances, x: torch.Tensor, y: torch.Tensor, detach: Detach
+) -> torch.Tensor:
     """R_t for t = 1, 2, …, straight from the formulas, (W, B)."""
     terms = []
     for t in range(1, len(x)):
         before, half, full = (
-            f.objective(x[t - 1], y[t - 1]),
-            f.objective(x[t], y[t - 1]),
-            f.objective(x[t], y[t]),
+            f.costs(x[t - 1], y[t - 1]).f,
+            f.costs(x[t], y[t - 1]).f,
+            f.costs(x[t], y[t]).f,
         )
-        grad_x, grad_y = f.gradients(x[t], y[t])
-        square = grad_x.square().sum(1) + grad_y.square().sum(1)
+        # Greedy, each half-step answers for what it leaves.
+        places = [(x[t], y[t - 1])] if detach is Detach.GREEDY else []
+        squares = torch.stack(
+            [torch.cat(gradients(f, *p), 1).square().sum(1) for p in [*places, (x[t], y[t])]]
+        )
         moved_x = (x[t] - x[t - 1]).square().sum(1)
         moved_y = (y[t] - y[t - 1]).square().sum(1)
         terms.append(
             {
                 ObjectiveReward: (half - full) + (half - before),
-                SquaredGradientNorm: square,
-                LogGradientNorm: (square + 1e-12).log(),
+                SquaredGradientNorm: squares.mean(0),
+                LogGradientNorm: (squares + 1e-12).log().mean(0),
                 NikaidoIsoda: (half - full) ** 2 / moved_y + (half - before) ** 2 / moved_x,
             }[type(reward)]
         )
@@ -121,10 +133,12 @@ def by_hand(reward: Reward, f: Instances, x: torch.Tensor, y: torch.Tensor) -> t
 def test_values_are_those_of_the_formulas(reward: Reward, detach: Detach, counted: bool) -> None:
     instances, start = double_batch(MatrixGame(m=2, n=3), 4)
     trajectory = unroll(small_twin(), instances, start, 3, detach=detach)
-    terms = by_hand(reward, instances, trajectory.x, trajectory.y)
-    found = reward(instances, trajectory, detach, counted)
+    terms = by_hand(reward, instances, trajectory.x, trajectory.y, detach)
+    found = rewarded(reward, instances, trajectory, detach, counted)
     torch.testing.assert_close(found.value, terms.sum(0))
-    weighted = type(reward)(weights=[0.5, 0.0, 2.0])(instances, trajectory, detach, counted)
+    weighted = rewarded(
+        type(reward)(weights=[0.5, 0.0, 2.0]), instances, trajectory, detach, counted
+    )
     torch.testing.assert_close(weighted.value, 0.5 * terms[0] + 2 * terms[2])
 
 
@@ -138,13 +152,15 @@ def test_meta_gradients_by_finite_differences(reward: Reward) -> None:
     twin = small_twin(hidden_size=2)
 
     def meta_loss() -> torch.Tensor:
-        return reward(instances, unroll(twin, instances, start, 3), Detach.NONE, True).mean
+        return rewarded(
+            reward, instances, unroll(twin, instances, start, 3), Detach.NONE, True
+        ).mean
 
-    (SMALL * meta_loss()).backward()
+    meta_loss().backward()
     generator_ = generator(0, "direction")
     for weight in twin.parameters():
         direction = torch.randn(weight.shape, generator=generator_).double()
-        slope = (weight.grad * direction).sum().item() / SMALL
+        slope = (weight.grad * direction).sum().item()
         values = []
         with torch.no_grad():
             for step in (1e-5, -2e-5):
@@ -162,7 +178,7 @@ def test_greedy_outputs_answer_for_their_own_half_step(reward: Reward, counted: 
     with torch.no_grad():
         x, y, _ = unroll(small_twin(), instances, start, 3)
     x, y = x.detach().requires_grad_(), y.detach().requires_grad_()
-    value = reward(instances, Trajectory(x, y, None), Detach.GREEDY, counted).value
+    value = rewarded(reward, instances, Trajectory(x, y, None), Detach.GREEDY, counted).value
     grad_x, grad_y = torch.autograd.grad(value.sum(), (x, y))
     assert (grad_x[0] == 0).all()
     assert (grad_y[0] == 0).all()
@@ -176,7 +192,7 @@ def test_any_reward_leaves_a_diverged_instance_out(reward: Reward) -> None:
     instances, start = double_batch(Seesaw(), 3)
     start.x[1] = torch.nan
     twin = small_twin()
-    found = reward(instances, unroll(twin, instances, start, 3), Detach.NONE, True)
+    found = rewarded(reward, instances, unrolled(twin, instances, start, 3), Detach.NONE, True)
     found.mean.backward()
     assert found.sound.tolist() == [True, False, True]
     assert found.value[1] == 0
@@ -188,7 +204,7 @@ def test_a_player_that_stands_still_is_not_judged() -> None:
     instances, _ = double_batch(Seesaw(a=[1, 1], b=[1, 1]), 1)
     x = torch.tensor([0.5, 0.5]).double().view(2, 1, 1).requires_grad_()
     y = torch.tensor([1.0, 3.0]).double().view(2, 1, 1).requires_grad_()
-    found = NikaidoIsoda()(instances, Trajectory(x, y, None), Detach.NONE, True)
+    found = rewarded(NikaidoIsoda(), instances, Trajectory(x, y, None), Detach.NONE, True)
     # f(½, y) = −y: (−1 + 3)²/2² = 1
     assert found.value.item() == pytest.approx(1)
     gradients = torch.autograd.grad(found.value.sum(), (x, y))

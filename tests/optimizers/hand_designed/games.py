@@ -20,7 +20,7 @@ class Monotone(Problem):
     so are P and Q as a whole: some games are bilinear, and most have a subspace of solutions.
     """
 
-    quadratic = True
+    affine = True
 
     def __init__(self, m: int, n: int, kept: float = 0.7) -> None:
         super().__init__(m=m, n=n)
@@ -36,9 +36,9 @@ class Monotone(Problem):
         own = (x * product(theta["P"], x)).sum(-1) - (y * product(theta["Q"], y)).sum(-1)
         return own / 2 + (x * product(theta["A"], y)).sum(-1)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
         grad_x = product(theta["P"], x) + product(theta["A"], y)
-        return grad_x, product(theta["A"].mT, x) - product(theta["Q"], y)
+        return grad_x, product(theta["Q"], y) - product(theta["A"].mT, x)
 
     def _matrix(self, count: int, rows: int, columns: int, source: torch.Generator) -> Tensor:
         rank = min(rows, columns)
@@ -72,7 +72,7 @@ class Dense:
         self.sign[self.m :] = -1
 
     def objective(self, z: Tensor) -> Tensor:
-        return self.instances.objective(z[None, : self.m], z[None, self.m :])[0]
+        return self.instances.costs(z[None, : self.m], z[None, self.m :]).f[0]
 
     def gradient(self, z: Tensor) -> Tensor:
         return torch.autograd.functional.jacobian(self.objective, z)

@@ -52,9 +52,9 @@ def distance(instances: Instances, z: Tensor) -> Tensor:
 
 def field(instances: Instances, z: Tensor) -> Tensor:
     """G at z, (..., B, d)."""
-    m = instances.problem.m
-    grad_x, grad_y = instances.gradients(z[..., :m], z[..., m:])
-    return torch.cat((grad_x, -grad_y), dim=-1)
+    if z.ndim == 2:
+        return instances.field(z)
+    return torch.stack([field(instances, part) for part in z])
 
 
 def split(instances: Instances, z: Tensor) -> Iterate:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from l2o.optimizers.hand_designed import (
+    ACGD,
     AGRAAL,
     CGD,
     EAGC,
@@ -15,19 +16,28 @@ from l2o.optimizers.hand_designed import (
     LEAD,
     OGDA,
     SGA,
+    SGD,
+    Adam,
     AdaptiveExtragradient,
     AdaptiveOGDA,
     AlternatingGDA,
     AlternatingLEAD,
     Anderson,
     Consensus,
+    ConsensusAdam,
+    ExtraAdam,
     Extragradient,
     FollowTheRidge,
     GDAnchoring,
     Halpern,
     HandDesigned,
     KBeam,
+    LEADAdam,
+    Lookahead,
     NegativeMomentum,
+    OptimisticAdam,
+    PastExtraAdam,
+    SGAAdam,
 )
 
 METHODS: dict[str, HandDesigned[Any]] = {
@@ -53,4 +63,14 @@ METHODS: dict[str, HandDesigned[Any]] = {
     "FollowTheRidge": FollowTheRidge(0.1, 0.2),
     "Anderson": Anderson(),
     "GMRES": GMRES(),
+    "Adam": Adam(0.02, alternating=True, critic_steps=2),
+    "SGD": SGD(0.1, 0.3),
+    "OptimisticAdam": OptimisticAdam(0.02),
+    "ExtraAdam": ExtraAdam(0.02),
+    "PastExtraAdam": PastExtraAdam(0.02),
+    "LEADAdam": LEADAdam(0.02, alternating=True),
+    "SGAAdam": SGAAdam(0.02, adjustment=0.3),
+    "ConsensusAdam": ConsensusAdam(0.02),
+    "Lookahead": Lookahead(SGD(0.1)),
+    "ACGD": ACGD(0.02, epsilon=0.1),
 }

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 import pytest
 import torch
-from l2o.optimizers.hand_designed.game import Game
 from torch import Tensor
 
+from l2o.games import Game
 from l2o.io.seeds import generator
 from l2o.optimizers.hand_designed import Anderson, Extragradient, HandDesigned
 from l2o.optimizers.hand_designed.base import zeros

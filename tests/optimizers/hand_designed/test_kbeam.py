@@ -54,8 +54,8 @@ def test_the_best_candidate_is_reported() -> None:
     state = method.init(instances, iterate)
     for _ in range(20):
         iterate, state = method.step(instances, iterate, state)
-        values = [instances.objective(iterate.x, beam) for beam in state.beams.unbind(1)]
-        assert torch.equal(instances.objective(*iterate), torch.stack(values).amax(0))
+        values = [instances.costs(iterate.x, beam).f for beam in state.beams.unbind(1)]
+        assert torch.equal(instances.costs(*iterate).f, torch.stack(values).amax(0))
 
 
 def test_everything_stays_in_the_box() -> None:

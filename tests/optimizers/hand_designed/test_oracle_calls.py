@@ -28,7 +28,7 @@ class Counted(Problem):
     Where only a half of a gradient call is said to be used, the other half is NaN.
     """
 
-    quadratic = True
+    affine = True
 
     def __init__(self, inner: Problem, halves: str = "") -> None:
         super().__init__(m=inner.m, n=inner.n)
@@ -38,8 +38,8 @@ class Counted(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return self.inner.objective(x, y, theta)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        grad_x, grad_y = self.inner.gradients(x, y, theta)
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
+        grad_x, grad_y = self.inner.field(x, y, theta)
         self.gradient_calls += 1
         if not self.halves:
             self.calls += 1
@@ -49,19 +49,19 @@ class Counted(Problem):
             return grad_x, torch.full_like(grad_y, torch.nan)
         return torch.full_like(grad_x, torch.nan), grad_y
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         self.calls += 0.5
-        return self.inner.coupling_xy(x, y, v, theta)
+        return self.inner.coupling_x(x, y, v, theta)
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         self.calls += 0.5
-        return self.inner.coupling_yx(x, y, u, theta)
+        return self.inner.coupling_y(x, y, u, theta)
 
-    def hessian_product(
+    def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        return self.inner.hessian_product(x, y, u, v, theta)
+        return self.inner.jvp(x, y, u, v, theta)
 
     def resolvent(
         self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-from l2o.optimizers.hand_designed.game import Game
-from l2o.optimizers.learned.structured.norms import length, logarithm, slope
 
 from l2o.io.seeds import generator
+from l2o.norms import length, logarithm, slope
 from l2o.optimizers.learned.structured.directions import DIRECTIONS, NORMALIZERS, Sight
 from l2o.optimizers.learned.structured.network import CoefficientLSTM
 from l2o.problems import RotatedSaddle
@@ -16,8 +15,7 @@ from tests.helpers import double_batch
 
 def test_directions_by_hand() -> None:
     """On x² − y² + 2xy, whose coupling is 2, from (1, 2) to (4, 6) and with L = 5."""
-    instances, _ = double_batch(RotatedSaddle(a=[1, 1], b=[1, 1]), 1)
-    game = Game(instances, 1)
+    game, _ = double_batch(RotatedSaddle(a=[1, 1], b=[1, 1]), 1)
     before, point = torch.tensor([[1.0, 2.0]]).double(), torch.tensor([[4.0, 6.0]]).double()
     field = game.field(point)  # (2x + 2y, 2y − 2x)
     assert field.tolist() == [[20.0, 4.0]]

@@ -111,14 +111,14 @@ class Shifted(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return self.inner.objective(x - self.SHIFT[0], y - self.SHIFT[1], theta)
 
-    def gradients(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor]:
-        return self.inner.gradients(x - self.SHIFT[0], y - self.SHIFT[1], theta)
+    def field(self, x: Tensor, y: Tensor, theta: Theta) -> tuple[Tensor, Tensor] | None:
+        return self.inner.field(x - self.SHIFT[0], y - self.SHIFT[1], theta)
 
-    def coupling_xy(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
-        return self.inner.coupling_xy(x - self.SHIFT[0], y - self.SHIFT[1], v, theta)
+    def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor | None:
+        return self.inner.coupling_x(x - self.SHIFT[0], y - self.SHIFT[1], v, theta)
 
-    def coupling_yx(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
-        return self.inner.coupling_yx(x - self.SHIFT[0], y - self.SHIFT[1], u, theta)
+    def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor | None:
+        return self.inner.coupling_y(x - self.SHIFT[0], y - self.SHIFT[1], u, theta)
 
 
 @on_every_problem
