@@ -20,11 +20,11 @@ from l2o.cli.script import script  # noqa: E402
 
 
 @script("train")
-def train(config: dict[str, Any]) -> float:
+def train(config: dict[str, Any]) -> dict[str, float]:
     """Meta-trains a learned optimizer and tests it."""
     from l2o.training.train import train
 
-    return train(config)["val/score"]
+    return train(config)
 
 
 @script("evaluate")

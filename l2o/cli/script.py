@@ -40,7 +40,7 @@ TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
 
 def script(
     config_name: str,
-) -> Callable[[Callable[[dict[str, Any]], float]], Callable[[], None]]:
+) -> Callable[[Callable[[dict[str, Any]], object]], Callable[[], None]]:
     """Turns a function of a config into the main function of a Hydra script.
 
     The function receives the composed config as plain data. A mistake of the user's ends the
@@ -50,14 +50,14 @@ def script(
         config_name: The file in `conf/` that the script composes.
     """
 
-    def decorate(job: Callable[[dict[str, Any]], float]) -> Callable[[], None]:
-        def run(config: DictConfig) -> float:
+    def decorate(job: Callable[[dict[str, Any]], object]) -> Callable[[], None]:
+        def run(config: DictConfig) -> object:
             check_complete(config, config_name)
             # Paths are relative to where the command was typed, also with hydra.job.chdir=true.
             with chdir(HydraConfig.get().runtime.cwd):
                 return job(plain(config))
 
-        def guarded(config: DictConfig) -> float | None:
+        def guarded(config: DictConfig) -> object:
             make_tolerant()  # also in the workers of a sweep
             try:
                 if HydraConfig.get().mode is RunMode.MULTIRUN:
@@ -87,7 +87,7 @@ def script(
     return decorate
 
 
-def _recorded(run: Callable[[DictConfig], float], config: DictConfig) -> float | None:
+def _recorded(run: Callable[[DictConfig], object], config: DictConfig) -> object:
     """Runs a job of a sweep; one that fails is told in one line and recorded, and goes no further.
 
     Returns:

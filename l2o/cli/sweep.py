@@ -13,9 +13,6 @@ from omegaconf import DictConfig
 
 from l2o.io.directory import FAILURE
 
-NONE_COMPLETED = ("Record does not exist.", "No trials are completed yet.")
-"""What Optuna says at the end of a study whose trials all failed, with and without storage."""
-
 
 class Sweep(Callback):
     """Notes where a sweep begins; each script's config names it in `hydra.callbacks`."""
@@ -35,9 +32,6 @@ def concluded() -> Iterator[None]:
     """
     try:
         yield
-    except ValueError as error:
-        if str(error) not in NONE_COMPLETED:
-            raise
     finally:
         failed = _summarize(Sweep.directory) if Sweep.directory else 0
     if failed:
