@@ -60,7 +60,7 @@ def script(
         def main() -> None:
             # Hydra would print its own account of an error, several lines long.
             os.environ["HYDRA_FULL_ERROR"] = "1"
-            # Plots are files. Lightning, too, imports Matplotlib, which fails for an unknown backend.
+            # Plots are files. Lightning, too, imports Matplotlib, which refuses unknown backends.
             os.environ["MPLBACKEND"] = "agg"
             make_tolerant()
             with Interruption().listening(), one_line_errors(), concluded():

@@ -65,8 +65,9 @@ def test_every_training_job_is_one_that_can_run() -> None:
             if job.script == "train" and job.settings["seed"] == 0:
                 overrides = [f"{key}={value}" for key, value in job.settings.items()]
                 with initialize_config_dir(str(CONFIGS), version_base="1.3"):
-                    settings = compose("train", [*overrides, "run_dir=/out"])
-                TrainingJob.from_config(settings)
+                    chosen = ["chosen.problem=problem", "chosen.variant=variant"]
+                    config = compose("train", [*overrides, *chosen, "run_dir=/out"])
+                TrainingJob.from_config(plain(config))
                 seen += 1
     assert seen == 11 + 4 + 3 + 1 + 14 + 4 + 8 + 6
 
