@@ -130,7 +130,9 @@ class ModuleGame(Game):
 
     def write(self, which: int, point: Tensor) -> None:
         """Writes a raveled point into the parameters of a player."""
-        if self._players[which].decays or point.data_ptr() != self._at[which].data_ptr():
+        player = self._players[which]
+        written = not player.decays and not player.projections
+        if not written or point.data_ptr() != self._at[which].data_ptr():
             self._write(which, point)
         self._at[which] = point
 
@@ -143,7 +145,8 @@ class ModuleGame(Game):
         return self  # of one instance, which is asked for only if it is there
 
     def costs(self, x: Tensor, y: Tensor) -> Costs:
-        return _mean([evaluation.costs for evaluation in self._evaluations(x, y)])
+        mean = _mean([evaluation.costs for evaluation in self._evaluations(x, y)])
+        return Costs(mean.f.reshape(1), mean.g.reshape(1))
 
     def project_x(self, x: Tensor) -> Tensor:
         return self._players[0].project(x)
@@ -165,6 +168,8 @@ class ModuleGame(Game):
             return evaluation.slopes(which, self.keeps_graphs)
 
         sizes = [self._players[player].size for player in which]
+        if not sum(sizes):
+            return self._flat([])
         total = self._mean_of(slopes, x, y, sum(sizes))
         if not self.keeps_graphs:
             self._kept = []  # their graphs are gone
@@ -267,8 +272,10 @@ class ModuleGame(Game):
             yield from self._run()
 
     def _move(self, which: int, point: Tensor) -> None:
-        moved = self._players[which].decays and not torch.equal(point, self._start[which])
-        self._write(which, self.settled(which, point) if moved else point)
+        """Has the closures run at a point, or at the nearest that is allowed."""
+        player = self._players[which]
+        moved = player.decays and not torch.equal(point, self._start[which])
+        self._write(which, self.settled(which, point) if moved else player.project(point))
         self._at[which] = point
 
     def _is_at(self, which: int, point: Tensor) -> bool:

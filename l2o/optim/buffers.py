@@ -28,13 +28,12 @@ class Holders:
 
     def __init__(self, parameters: Sequence[Tensor]) -> None:
         self.count = len(parameters)
-        index = {id(parameter): i for i, parameter in enumerate(parameters)}
+        index = {id(p): i for i, p in enumerate(parameters) if isinstance(p, nn.Parameter)}
         found = []
-        for thing in gc.get_objects():
-            if issubclass(type(thing), nn.Module):
-                held = [index[id(p)] for p in thing.parameters() if id(p) in index]
-                if held:
-                    found.append((len(list(thing.modules())), min(held), thing))
+        for module in _all_modules() if index else ():
+            held = [index[id(p)] for p in module.parameters() if id(p) in index]
+            if held:
+                found.append((len(list(module.modules())), min(held), module))
         found.sort(key=lambda entry: entry[:2])
         self._parallel = [m for *_, m in found if isinstance(m, DistributedDataParallel)]
         self._places: dict[str, Place] = {}
@@ -68,6 +67,17 @@ class Holders:
         while name in self._places:
             name += "'"
         return name
+
+
+def _all_modules() -> list[Any]:
+    """Every module there is."""
+    classes: set[type] = {nn.Module}
+    waiting = [nn.Module]
+    while waiting:
+        further = set(waiting.pop().__subclasses__()) - classes
+        classes |= further
+        waiting += further
+    return [thing for thing in gc.get_objects() if type(thing) in classes]
 
 
 def _refuse(module: nn.Module, inputs: Any) -> NoReturn:

@@ -64,9 +64,11 @@ class ACGD(HandDesigned[Squares]):
         field, (x, y), time = game.field(z), game.split(z), state.time + 1
         square = torch.lerp(field * field, state.square, self.beta2)
         size = (square / (1 - self.beta2**time)).sqrt() + self.epsilon
-        a_x, a_y = game.split(times(self.step_size, 1 / size, game))
+        steps = times(self.step_size, 1 / size, game)
+        if not (game.m and game.n):  # a player alone descends
+            return z - steps * field, Squares(square, time)
+        (a_x, a_y), (grad_x, descent_y) = game.split(steps), game.split(field)
         root = a_x.sqrt()
-        grad_x, descent_y = game.split(field)
 
         def system(u: Tensor) -> Tensor:
             across = game.coupling_y(x, y, root * u)

@@ -39,6 +39,8 @@ class FollowTheRidge(Memoryless):
         return OracleCalls(1.5 + game.n, start=game.n)
 
     def begin(self, game: Game, z: Tensor) -> NoState:
+        if not game.n:  # x alone descends
+            return super().begin(game, z)
         matrix = _hessian_yy(game, z)
         finite = matrix.isfinite().all(dim=2).all(dim=1)[:, None, None]
         identity = torch.eye(matrix.shape[1], dtype=matrix.dtype, device=z.device)
@@ -56,6 +58,8 @@ class FollowTheRidge(Memoryless):
     def moved(self, game: Game, z: Tensor) -> Tensor:
         x, y = game.split(z)
         grad_x, descent_y = game.split(game.field(z))
+        if not game.n:
+            return x - self.step_size * grad_x
         slope = game.coupling_y(x, y, grad_x).unsqueeze(-1)
         ridge = torch.linalg.solve_ex(_hessian_yy(game, z), slope)[0].squeeze(-1)
         x = x - self.step_size * grad_x

@@ -58,7 +58,7 @@ class CoordinateLSTM(nn.Module):
         h1, c1 = lstm_cell(self.lower, torch.cat((inputs, h1, ones)), c1)
         h2, c2 = lstm_cell(self.upper, torch.cat((h1, h2, ones)), c2)
         output = functional.linear(h2.t(), self.head, self.head_bias)
-        return output.view(shape), torch.cat((h1, c1, h2, c2)).t().view(*shape, -1)
+        return output.view(shape), torch.cat((h1, c1, h2, c2)).t().view(state.shape)
 
 
 def lstm_cell(weight: Tensor, inputs: Tensor, c: Tensor) -> tuple[Tensor, Tensor]:
