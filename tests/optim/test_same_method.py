@@ -127,7 +127,9 @@ def test_the_costs_come_back() -> None:
     costs = Minimax(players.groups(), METHODS["ExtraAdam"]).step(players.general_sum)
     assert costs.f == before
     assert costs.g.shape == ()
-    halves = [lambda: l2o.zero_sum(value(X, Y) + scale * players.y[1]) for scale in (0.0, 2.0)]
+    halves = [
+        lambda scale=scale: l2o.zero_sum(value(X, Y) + scale * players.y[1]) for scale in (0.0, 2.0)
+    ]
     mean = Minimax(players.groups()[1:], METHODS["GDA"]).step(halves)
     torch.testing.assert_close(mean, value(X, Y) + 2.0 * Y[2], rtol=1, atol=1)
 
