@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytorch_lightning.loggers import CSVLogger, Logger
 
 from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.io.settings import construct
 
+MODES = ("online", "offline", "disabled", "shared", "run", "dryrun")
+"""Of W&B; the last two are old names of the first two."""
 LONGEST, FORBIDDEN = 128, "/\\#?%:"
 """What W&B asks of the name of a project."""
 
@@ -19,11 +23,13 @@ class WandbSettings:
     """How a run is recorded in Weights & Biases.
 
     Attributes:
-        project: The project there; null: W&B's own choice.
-        entity: The user or team; null: the account's.
-        group: What the run is shown together with; null: its problem and variant.
-        name: Of the run; null: the group and the seed.
-        offline: Whether it is only written to the disk; null: if no account is set up.
+        project: The project there; null: `WANDB_PROJECT`, or `l2o`.
+        entity: The user or team; null: `WANDB_ENTITY`, or the account's.
+        group: What the run is shown together with; null: `WANDB_RUN_GROUP`, or its problem and
+            variant.
+        name: Of the run; null: `WANDB_NAME`, or problem, variant and seed.
+        offline: Whether it is only written to the disk; null: `WANDB_MODE`, or if no account is
+            set up.
         wait_seconds: How long the server may take, in the beginning and at the end.
     """
 
@@ -46,6 +52,11 @@ class WandbSettings:
         if self.offline is not None and not isinstance(self.offline, bool):
             raise checks.refusal("offline", "true, false or null", self.offline)
         checks.positive("wait_seconds", self.wait_seconds)
+        mode = os.environ.get("WANDB_MODE", "online")
+        if mode not in MODES:
+            # The message begins with the group's name.
+            expected = f"{', '.join(MODES)} in the environment's WANDB_MODE"
+            raise UserError(f"offline: expected one of {expected}, got {mode!r}")
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ import csv
 import json
 import math
 import os
+import shlex
 import signal
 import sys
 import threading
@@ -26,6 +27,8 @@ from filelock import lock_descriptor
 POLL_S = 2.0
 """Between two looks for new epochs."""
 SCORE = "val/score"
+REASON = "ended because: "
+"""What the line begins with that says why this process ends: wandb writes into the log as well."""
 LOSS = "Fatal error while uploading data"
 """What wandb writes when it gives up."""
 
@@ -48,7 +51,7 @@ def main() -> None:
         except Exception as error:
             traceback.print_exc()
             reason = str(error).strip().split("\n")[0].rstrip(".")
-            print(reason or type(error).__name__, file=sys.stderr, flush=True)
+            print(f"{REASON}{reason or type(error).__name__}", file=sys.stderr, flush=True)
             os._exit(1)
     # What wandb does when Python ends may hang, and there is nothing left to do.
     os._exit(0)
@@ -59,7 +62,7 @@ def _watch(ended: threading.Event, seconds: float) -> None:
     sys.stdin.buffer.read()
     ended.set()
     time.sleep(seconds)
-    print(f"no answer within {seconds:g} s", file=sys.stderr, flush=True)
+    print(f"{REASON}no answer within {seconds:g} s", file=sys.stderr, flush=True)
     os._exit(1)
 
 
@@ -78,31 +81,34 @@ def _begin(request: dict[str, Any], training: int) -> wandb.Run:
     # An agent has chosen the project and the id already, and numbers its runs by name.
     agent = "WANDB_SWEEP_ID" in os.environ
     own = {} if agent else {key: request[key] for key in ("project", "entity", "id", "name")}
+    # It also names a directory, for all of its runs.
+    own |= {"dir": directory} if agent else _unless_given(dir=directory)
+    mode: Any = {True: "offline", False: "online", None: None}[offline]
+    settings = _unless_given(program=sys.argv[0], init_timeout=request["wait_seconds"])
     run = wandb.init(
         **own,
+        **_unless_given(resume="allow"),
         group=request["group"],
         tags=request["tags"],
         config=yaml.safe_load((directory / "config.yaml").read_text(encoding="utf-8")),
-        dir=directory,
-        mode="offline" if offline else None,
-        resume="allow",
-        settings=wandb.Settings(
-            console="off",
-            program=sys.argv[0],
-            init_timeout=request["wait_seconds"],
-            x_stats_pid=training,
-            stop_fn=stop,
-        ),
+        mode=mode,
+        settings=wandb.Settings(console="off", x_stats_pid=training, stop_fn=stop, **settings),
     )
     told = f"W&B: {run.url}"
     if run.offline:
         why = f"{reason}, so the run" if reason else "the run"
-        where = run.settings.sync_dir
+        where = shlex.quote(os.path.abspath(run.settings.sync_dir))
         told = f"W&B: {why} is recorded offline; `wandb sync {where}` uploads it later"
     # Training may have ended and read no more.
     with suppress(BrokenPipeError):
-        print(told, flush=True)
+        if not run.settings.silent:
+            print(told, flush=True)
     return run
+
+
+def _unless_given(**settings: Any) -> dict[str, Any]:
+    """Settings of W&B, but for those that a variable of the environment decides."""
+    return {name: v for name, v in settings.items() if f"WANDB_{name.upper()}" not in os.environ}
 
 
 def _record(run: wandb.Run, directory: Path, ended: threading.Event) -> None:
@@ -145,7 +151,8 @@ def _send_results(run: wandb.Run, metrics: dict[str, Any], directory: Path) -> N
     run.log({f"plots/{path.stem}": wandb.Image(str(path)) for path in plots})
     run.summary.update(metrics)
     artifact = wandb.Artifact(f"checkpoint-{run.id}", type="model", metadata=metrics)
-    artifact.add_file(str(directory / "checkpoints" / "best.ckpt"))
+    # It will not change any more, and so need not be copied into the user's home first.
+    artifact.add_file(str(directory / "checkpoints" / "best.ckpt"), policy="immutable")
     run.log_artifact(artifact)
 
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,8 +30,12 @@ POLITE = ("nice", "-n", "10")
 """Training comes first, where processors are few."""
 OFFLINE_S = 60.0
 """For writing a record to the disk, which takes two or three."""
+PROJECT = "l2o"
+"""Where runs are listed if neither the settings nor the environment name a project."""
 LONGEST_TAG = 64
 """For W&B."""
+REASON = "ended because: "
+"""What a line of the process's log begins with that says why it ended."""
 PROGRAM = Path(__file__).with_name("wandb_process.py")
 
 
@@ -48,6 +51,10 @@ def recorded(run: TrainingRun, first: bool) -> Iterator[list[Callback]]:
         The callbacks that training needs for it.
     """
     if run.logger.wandb is None or not first:
+        yield []
+        return
+    if refusal := _disabled():
+        print(f"W&B: {refusal} in the environment, so the run is not recorded")
         yield []
         return
     recorder = Recorder(run, run.logger.wandb)
@@ -69,8 +76,9 @@ class Recorder(Callback):
     def __init__(self, run: TrainingRun, settings: WandbSettings) -> None:
         folder = run.directory / "wandb"
         self._log = folder / "recorder.log"
-        self._request = {
-            **asdict(settings),
+        self._request: dict[str, Any] = {
+            "wait_seconds": settings.wait_seconds,
+            "offline": _offline(settings),
             "directory": str(run.directory),
             "command": sys.argv,
             "reason": None,
@@ -111,6 +119,9 @@ class Recorder(Callback):
 
     def _start(self) -> None:
         command = [*POLITE, sys.executable, "-P", str(PROGRAM), json.dumps(self._request)]
+        # What it keeps for a while it would keep in the user's home, which may not be writable.
+        own = {"WANDB_DATA_DIR": str(self._log.parent)}
+        utf8 = {"PYTHONIOENCODING": "utf-8:backslashreplace"}
         with self._log.open("wb") as log:
             # In a session of its own, where a Ctrl-C in the terminal does not reach it.
             self._process = subprocess.Popen(
@@ -118,6 +129,7 @@ class Recorder(Callback):
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                env={**own, **os.environ, **utf8},
                 start_new_session=True,
             )
         assert self._process.stdout is not None
@@ -142,29 +154,47 @@ class Recorder(Callback):
             print((self._process.stdout.read() or b"").decode(), end="", flush=True)
 
 
+def _disabled() -> str | None:
+    """The variable that says that nothing is to be recorded, if one does."""
+    if os.environ.get("WANDB_MODE") == "disabled":
+        return "WANDB_MODE=disabled"
+    value = os.environ.get("WANDB_DISABLED", "")
+    return f"WANDB_DISABLED={value}" if value.lower() in ("1", "true", "yes", "on") else None
+
+
+def _offline(settings: WandbSettings) -> bool | None:
+    """Whether to write to the disk only; None where that depends on the account."""
+    if settings.offline is None and os.environ.get("WANDB_MODE") in ("offline", "dryrun"):
+        return True
+    return settings.offline
+
+
 def _identity(run: TrainingRun, settings: WandbSettings, path: Path) -> dict[str, Any]:
     """What the run is called, the same whenever it goes on."""
-    group = f"{run.names.problem}_{run.names.variant}"
+    given, group = os.environ.get, f"{run.names.problem}_{run.names.variant}"
     if not path.exists():
         # An agent of a sweep has chosen the id.
-        identity = {"id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4), "tags": _tags()}
+        identity = {"id": given("WANDB_RUN_ID") or secrets.token_hex(4), "tags": _tags()}
         replace_file(path, json.dumps(identity).encode())
     return {
-        "group": settings.group or group,
-        "name": settings.name or f"{group}_seed{run.seed}",
+        "project": settings.project or given("WANDB_PROJECT") or PROJECT,
+        "entity": settings.entity,
+        "group": settings.group or given("WANDB_RUN_GROUP") or group,
+        "name": settings.name or given("WANDB_NAME") or f"{group}_seed{run.seed}",
         **json.loads(path.read_text(encoding="utf-8")),
     }
 
 
 def _tags() -> list[str]:
-    """What the jobs of one multirun have in common."""
-    if not HydraConfig.initialized() or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return []
-    return [f"multirun {Path(HydraConfig.get().sweep.dir).name}"[:LONGEST_TAG]]
+    """Those of the environment, and what the jobs of one multirun have in common."""
+    tags = [tag for tag in os.environ.get("WANDB_TAGS", "").split(",") if tag]
+    if HydraConfig.initialized() and HydraConfig.get().mode is RunMode.MULTIRUN:
+        tags.append(f"multirun {Path(HydraConfig.get().sweep.dir).name}"[:LONGEST_TAG])
+    return tags
 
 
 def _reason(log: Path, status: int) -> str:
-    """Why a process ended: the last line that it wrote, if it ended by itself."""
-    if status == 1:
-        return log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-1]
-    return f"its process ended with status {status}"
+    """Why a process ended: what it said last, if it ended by itself."""
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    said = [line.removeprefix(REASON) for line in lines if line.startswith(REASON)]
+    return said[-1] if status == 1 and said else f"its process ended with status {status}"

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -77,6 +78,65 @@ def test_an_offline_record_read_back(
     assert record.run.display_name == "problem_variant_seed0"
     assert record.status == 0
     assert results(tmp_path / "run") == whole
+
+
+def test_the_environment_decides_what_the_settings_leave_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    given = {"PROJECT": "atlas", "ENTITY": "team", "NAME": "first", "RUN_GROUP": "pair"}
+    given |= {"TAGS": "a,b c", "NOTES": "as told", "JOB_TYPE": "try", "RUN_ID": "id1"}
+    given |= {"DIR": str(tmp_path / "it's here"), "MODE": "offline", "HOST": "farm"}
+    for name, value in given.items():
+        monkeypatch.setenv(f"WANDB_{name}", value)
+    train(composed(tmp_path / "run", *WANDB, "logger.wandb.name=second"))
+    (record,) = offline_records(tmp_path / "it's here")
+    told = capsys.readouterr().out
+    word = told.partition("wandb sync ")[2].partition("` uploads")[0]
+    (where,) = shlex.split(word)
+    assert Path(where).parent == tmp_path / "it's here" / "wandb"
+    assert "no account" not in told, "it was asked to be offline"
+    found = record.run
+    assert (found.project, found.entity, found.run_group) == ("atlas", "team", "pair")
+    assert (found.display_name, list(found.tags)) == ("second", ["a", "b c"])
+    assert (found.notes, found.job_type, found.run_id) == ("as told", "try", "id1")
+    assert found.host == "farm"
+
+
+@pytest.mark.parametrize("variable", ["WANDB_MODE=disabled", "WANDB_DISABLED=true"])
+def test_what_is_disabled_is_not_recorded(
+    tmp_path: Path,
+    variable: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv(*variable.split("="))
+    train(composed(tmp_path, *WANDB))
+    assert f"W&B: {variable} in the environment, so the run is not recorded" in (
+        capsys.readouterr().out
+    )
+    assert not (tmp_path / "wandb").exists()
+
+
+def test_silence_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    train(composed(tmp_path, *WANDB, "logger.wandb.offline=true"))
+    assert "W&B" not in capsys.readouterr().out
+    assert len(offline_records(tmp_path)) == 1
+
+
+@pytest.mark.usefixtures("account")
+def test_a_home_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", "/proc")
+    server = Server()
+    with serving(server) as address:
+        monkeypatch.setenv("WANDB_BASE_URL", address)
+        train(composed(tmp_path / "online", *WANDB))
+    assert any(name.startswith("checkpoint-") for name in server.uploaded)
+    train(composed(tmp_path / "offline", *WANDB, "logger.wandb.offline=true"))
+    (record,) = offline_records(tmp_path / "offline")
+    _check_whole(record, tmp_path / "offline")
 
 
 def test_names_in_a_multirun(tmp_path: Path) -> None:
@@ -302,3 +362,12 @@ def test_mistakes_are_found_before_training(tmp_path: Path, setting: str, words:
     with pytest.raises(UserError, match=words):
         train(composed(tmp_path, "logger=wandb", setting))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_mistake_in_the_environment_is_found_as_well(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WANDB_MODE", "ofline")
+    words = "logger.wandb.offline: .* in the environment's WANDB_MODE, got 'ofline'"
+    with pytest.raises(UserError, match=words):
+        train(composed(tmp_path, "logger=wandb"))
