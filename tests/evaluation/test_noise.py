@@ -63,7 +63,7 @@ def test_a_grid_is_scored_as_one_run_at_a_time(problem: object) -> None:
 
 def test_gradient_norms_are_measured_without_noise() -> None:
     noisy, start = _noisy(Cubic(c=[0.5, 1.0]), deviation=10.0)
-    grad_x, grad_y = noisy.problem.gradients(*start, noisy.theta)
+    grad_x, grad_y = noisy.split(noisy.field(torch.cat(start, dim=1)))
     measured = measure(GDA(), noisy, start, 1)
     torch.testing.assert_close(measured.x[0], grad_x.norm(dim=1))
     torch.testing.assert_close(measured.y[0], grad_y.norm(dim=1))

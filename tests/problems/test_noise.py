@@ -108,6 +108,8 @@ def test_the_resolvent_is_that_of_the_noisy_field(
     """z' + α(G(z') + ε) = z, with the ε of the iteration."""
     noisy, _, start = noisy_batch(problem, 3)
     drawn, z = noisy.at(0), join(start)
+    # On seesaw, which is not monotone, only small steps have one solution nearby.
+    step = step if problem.affine else step / 20
     near = drawn.resolvent(z, step)
     torch.testing.assert_close(near + step * drawn.field(near), z)
 
