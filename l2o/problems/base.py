@@ -185,7 +185,7 @@ class Problem:
         count: int,
         generator: torch.Generator,
         *,
-        dtype: torch.dtype = torch.float32,
+        dtype: torch.dtype | None = None,
         device: torch.device | str = "cpu",
     ) -> Instances:
         """A batch of instances, the same ones in whatever float type and on whatever device.
@@ -193,7 +193,8 @@ class Problem:
         Args:
             count: How many, B.
             generator: A CPU generator; the only source of randomness.
-            dtype: The float type to compute in.
+            dtype: The float type to compute in; None leaves what was sampled, single precision if
+                the problem does not say otherwise.
             device: Where to compute.
 
         Raises:
@@ -211,7 +212,7 @@ class Problem:
                 )
         seed = int(torch.randint(2**62, (), generator=generator)) if self.draws else None
         instances = Instances(self, {**theta, **self.derived(theta)}, count, seed=seed)
-        return instances.to(dtype).to(device)
+        return (instances if dtype is None else instances.to(dtype)).to(device)
 
     def sample_start(
         self,

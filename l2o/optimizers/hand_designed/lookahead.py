@@ -43,7 +43,7 @@ class Lookahead(HandDesigned[Slow]):
     period: int = 5
     weight: Value = 0.5
 
-    grids = {"weight": Grid(0.5, 0.5, points=1, above=0, below=1 + 1e-12)}
+    grids = {"weight": Grid(0.25, 0.75, points=3, above=0, below=1 + 1e-12)}
 
     def __post_init__(self) -> None:
         super().__post_init__()
