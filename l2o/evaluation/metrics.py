@@ -23,13 +23,13 @@ STEADINESS = 1e-4
 """SR2: the largest standard deviation of the distance over the tail."""
 
 WORST = 10.0
-"""What a trajectory adds to a validation score at most: as much as this many that never leave the
-farthest start. One that diverges adds just that.
+"""What a diverged trajectory adds to a validation score: as much as this many that never leave the
+farthest start, or as the worst of the others if that is more.
 
-Without a bound, a single one among many would make the score infinite, and an epoch that solves
-all others worse than one that solves nothing. As the bound depends on the starting points alone,
-every further trajectory that diverges makes the score worse, and changes nothing in what the
-others add. A score in which none is so far away is the plain mean.
+Were it infinite, a single one among many would make an epoch that solves all others worse than one
+that solves nothing. So it is worse than not to move and than all that is sound. Each further one
+makes the score worse, unless it was by far the worst before; without any the score is the plain
+mean.
 """
 
 
@@ -121,14 +121,14 @@ def settling_iteration(measured: Measurements, threshold: float) -> Tensor:
 def squared_tail_sum(measured: Measurements) -> float:
     """The released code's score: Σ over the last half of squared distances, instance mean.
 
-    That of each trajectory is bounded, see `WORST`.
+    A trajectory that has diverged counts as `WORST` says.
     """
-    return _bounded_mean(measured, lambda far: _tail(far, 0.5).square().sum(0))
+    return _mean_score(measured, lambda far: _tail(far, 0.5).square().sum(0))
 
 
 def tail_mean(measured: Measurements) -> float:
-    """The mean distance over the tail that success is judged by; bounded, see `WORST`."""
-    return _bounded_mean(measured, lambda far: _tail(far, TAIL).mean(0))
+    """The mean distance over the tail that success is judged by; diverged ones as `WORST` says."""
+    return _mean_score(measured, lambda far: _tail(far, TAIL).mean(0))
 
 
 def settling(measured: Measurements) -> float:
@@ -152,15 +152,16 @@ def _tail(values: Tensor, share: float) -> Tensor:
     return values[len(values) - max(1, math.floor(share * iterations)) :].double()
 
 
-def _bounded_mean(measured: Measurements, score: Callable[[Tensor], Tensor]) -> float:
-    """The mean score of the trajectories, each bounded as `WORST` says.
+def _mean_score(measured: Measurements, score: Callable[[Tensor], Tensor]) -> float:
+    """The mean score of the trajectories; infinite if all have failed from the first.
 
     Args:
         measured: Distances of B trajectories.
         score: From distances, (T + 1, B), to the score of each trajectory, (B,).
     """
     far = measured.joint
-    unmoved = score(far[:1].expand_as(far))
-    unmoved = unmoved[unmoved.isfinite() & (unmoved > 0)]
-    worst = WORST * unmoved.max().item() if len(unmoved) else math.inf
-    return score(far).nan_to_num(nan=math.inf, posinf=math.inf).clamp(max=worst).mean().item()
+    scores, unmoved = score(far), score(far[:1].expand_as(far))
+    sound = scores.isfinite()
+    known = torch.cat([scores[sound], WORST * unmoved[unmoved.isfinite()]])
+    worst = known.max() if len(known) else math.inf
+    return torch.where(sound, scores, worst).mean().item()

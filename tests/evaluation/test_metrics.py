@@ -107,11 +107,21 @@ def test_a_score_gets_worse_with_each_that_diverges(name: str) -> None:
 
 
 def test_without_divergence_scores_are_plain_means() -> None:
+    """However far away."""
     distance = 3 * torch.rand(101, 20, generator=torch.Generator().manual_seed(0))
+    distance[1:, 3] = 5e3
     tails = distance[51:].double(), distance[81:].double()
     scores = {name: SCORES[name](_measured(distance)) for name in ("squared_tail_sum", "tail_mean")}
     assert scores["squared_tail_sum"] == tails[0].square().sum(0).mean().item()
     assert scores["tail_mean"] == pytest.approx(tails[1].mean().item(), rel=1e-14)
+
+
+def test_nothing_sound_is_worse_than_to_diverge() -> None:
+    """Starts at 1; one stays at 30, one diverges: it counts as another at 30."""
+    distance = torch.ones(101, 3)
+    distance[1:, 1] = 30
+    distance[50:, 2] = math.inf
+    assert SCORES["tail_mean"](_measured(distance)) == pytest.approx((1 + 30 + 30) / 3)
 
 
 def test_where_all_have_failed_from_the_first_there_is_no_score() -> None:
