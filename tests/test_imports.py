@@ -12,7 +12,17 @@ import l2o
 
 PACKAGE = Path(l2o.__file__).parent
 ROOMS = (  # each imports only those before it
-    *("io", "norms", "resolvent", "games", "replay", "modules", "problems", "optimizers"),
+    *(
+        "io",
+        "norms",
+        "resolvent",
+        "games",
+        "closures",
+        "replay",
+        "modules",
+        "problems",
+        "optimizers",
+    ),
     *("unroll", "optim", "evaluation", "reporting", "training", "reproduction", "cli"),
 )
 CORE = ROOMS[: ROOMS.index("evaluation") + 1]

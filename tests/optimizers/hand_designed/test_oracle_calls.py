@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from l2o.games import join
 from l2o.io.seeds import generator
 from l2o.problems import Instances, Problem
 from l2o.problems.base import Theta
@@ -18,6 +19,8 @@ HALVES = {
     "NegativeMomentum": "xy",
     "AlternatingLEAD": "xy",
     "KBeam": "xyyy",
+    "Adam": "yyx",
+    "LEADAdam": "yx",
 }
 """Methods that use ∇ₓf or ∇_y f alone of each gradient call, in the order of an iteration."""
 
@@ -51,23 +54,28 @@ class Counted(Problem):
 
     def coupling_x(self, x: Tensor, y: Tensor, v: Tensor, theta: Theta) -> Tensor:
         self.calls += 0.5
-        return self.inner.coupling_x(x, y, v, theta)
+        return self._exact(theta).coupling_x(x, y, v)
 
     def coupling_y(self, x: Tensor, y: Tensor, u: Tensor, theta: Theta) -> Tensor:
         self.calls += 0.5
-        return self.inner.coupling_y(x, y, u, theta)
+        return self._exact(theta).coupling_y(x, y, u)
 
     def jvp(
         self, x: Tensor, y: Tensor, u: Tensor, v: Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        return self.inner.jvp(x, y, u, v, theta)
+        exact = self._exact(theta)
+        return exact.split(exact.jvp(join((x, y)), join((u, v))))
 
     def resolvent(
         self, x: Tensor, y: Tensor, step: float | Tensor, theta: Theta
     ) -> tuple[Tensor, Tensor]:
         self.calls += 1
-        return self.inner.resolvent(x, y, step, theta)
+        exact = self._exact(theta)
+        return exact.split(exact.resolvent(join((x, y)), step))
+
+    def _exact(self, theta: Theta) -> Instances:
+        return Instances(self.inner, theta, 2)
 
 
 @pytest.mark.parametrize("name", METHODS)

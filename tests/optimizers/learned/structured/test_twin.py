@@ -17,7 +17,8 @@ from l2o.io.seeds import generator
 from l2o.io.settings import build
 from l2o.optimizers import StructuredTwin, map_state
 from l2o.problems import Instances, MatrixGame, Problem, RotatedSaddle, Seesaw
-from l2o.training.rewards import LogGradientNorm, ObjectiveReward
+from l2o.training.meta_gradients import MetaGradients
+from l2o.training.rewards import LogGradientNorm, ObjectiveReward, Unrolled
 from l2o.unroll import detached
 from tests.helpers import PROBLEMS, Cubic, double_batch
 from tests.optimizers.hand_designed.games import Smooth
@@ -196,10 +197,12 @@ def test_without_trust_more_are_missed(settings: dict[str, Any]) -> None:
 
 
 def window_gradients(optimizer: StructuredTwin, instances: Instances, start: Iterate, state: Any):
-    trajectory = unroll(optimizer, instances, start, 10, state=state)
-    rewarded = LogGradientNorm()(instances, trajectory, Detach.NONE, True)
+    policy = MetaGradients(Detach.NONE)
+    trajectory = policy.unroll(optimizer, instances, start, 10, state=state, first=0)
+    values = LogGradientNorm()(Unrolled(instances, trajectory, Detach.NONE, True))
+    sound = policy.sound(instances, trajectory, values)
     optimizer.zero_grad()
-    rewarded.mean.backward()
+    policy.mean(values, sound, sound.sum()).backward()
     return trajectory
 
 
@@ -246,7 +249,7 @@ def test_meta_gradients_by_finite_differences(problem: Problem, settings: dict[s
 
     def meta_loss() -> Tensor:
         trajectory = unroll(optimizer, instances, start, 3, state=state)
-        return 1e-4 * ObjectiveReward()(instances, trajectory, Detach.NONE, True).mean
+        return 1e-4 * ObjectiveReward()(Unrolled(instances, trajectory, Detach.NONE, True)).mean()
 
     meta_loss().backward()
     checked = 0
