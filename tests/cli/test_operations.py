@@ -47,14 +47,13 @@ def test_a_matrix_game_has_two_products_an_iteration() -> None:
 
 
 def test_elementwise_operations_of_one_more_step() -> None:
-    """GDA on a x² − b y²: 2a·x and −2b·y, then the step η and its addition, twice each.
+    """GDA on a x² − b y²: 2a·x and 2b·y, then the step η and its addition.
 
-    2·a, ·x, 2·b (its sign included: −2), ·y; the sign of the ascent; η·G and the addition of
-    two coordinates each.
+    2·a, ·x, 2·b, ·y; η·G and the addition of two coordinates each.
     """
     saddle = Saddle()
     less, more = (counted(GDA(), saddle, steps)[1] for steps in (10, 11))
-    assert more - less == TRAJECTORIES * (4 + 1 + 2 + 2)
+    assert more - less == TRAJECTORIES * (4 + 2 + 2)
 
 
 def test_every_beam_costs_the_same() -> None:
