@@ -45,7 +45,7 @@ FUNCTIONS: dict[str, Callable[[dict[str, Any]], Any]] = {
     "operations": operations.operations,
     "rates": rates.rates,
 }
-WORK = [(compare, "_result"), (run, "run_test"), (export, "figures"), (rates, "_curve")]
+WORK = [(compare, "_result"), (run, "run_test"), (export, "figures"), (rates, "rate_curve")]
 WORK += [(operations, "count_operations")]
 """What takes long, and what begins where all settings have been looked at."""
 SMALL = {

@@ -149,9 +149,10 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         shared = self._shared(sight, rest, state.field, trust)
         base, (left, newest), memories = self._coefficients(sight, seen, shared, state)
 
-        # An instance that has overflowed keeps its NaN, but must not reach the weights, by which it
+        # An instance that has overflowed ends as NaN, but must not reach the weights, by which it
         # is multiplied, through 0 · NaN.
         sound = seen.isfinite().all(0).all(1, keepdim=True)
+        sound = sound & length(rest).isfinite() & sight.constant.isfinite()
         seen, rest, constant = (
             torch.where(sound, part, other)
             for part, other in ((seen, 0), (rest, 0), (sight.constant, 1))
