@@ -297,15 +297,45 @@ def _derivatives(
 
     Zeros for an input that the value does not depend on. The graph is freed unless it is to be
     retained.
+
+    Raises:
+        UserError: If the value only seems not to depend on an input, as its graph ends in a
+            derivative that PyTorch cannot differentiate.
     """
     if not value.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
-    return torch.autograd.grad(
+    found = torch.autograd.grad(
         value,
         inputs,
         torch.ones_like(value),
         retain_graph=retain or torch.is_grad_enabled(),
         create_graph=torch.is_grad_enabled(),
         allow_unused=True,
-        materialize_grads=True,
     )
+    if any(part is None for part in found) and _ends_in_error(value):
+        raise UserError(
+            "products: expected costs that can be differentiated twice, got a function that was "
+            "marked with @once_differentiable; use another one, or a method without products"
+        )
+    return tuple(
+        torch.zeros_like(tensor) if part is None else part
+        for part, tensor in zip(found, inputs, strict=True)
+    )
+
+
+def _ends_in_error(value: Tensor) -> bool:
+    """Whether the graph of a value has a node that would raise an error, were it ever reached.
+
+    PyTorch cuts the graph of a derivative off at a function that is differentiable only once, and
+    puts such a node there; with inputs given, it passes by it.
+    """
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return True
+        seen.add(node)
+        waiting += [following for following, _ in node.next_functions]
+    return False

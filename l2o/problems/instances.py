@@ -5,7 +5,8 @@ Axes: B instances, m coordinates of x, n coordinates of y.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from l2o.games import Costs, Game, join
+from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator
 from l2o.norms import norm
@@ -75,7 +77,8 @@ class Instances(Game):
         """The instances with the draw of an iteration joined to θ."""
         if self.seed is None:
             return self
-        drawn = self.problem.draw(self._sampled, generator(self.seed, iteration))
+        with single_precision():
+            drawn = self.problem.draw(self._sampled, generator(self.seed, iteration))
         game = copy(self)
         game.theta = self.theta | {
             name: cast(value[self._rows], self.dtype).to(self.device)
@@ -187,3 +190,34 @@ def cast(value: Tensor, dtype: torch.dtype) -> Tensor:
     if value.is_complex():
         return value.to(dtype.to_complex())
     return value.to(dtype) if value.is_floating_point() else value
+
+
+@contextmanager
+def single_precision() -> Iterator[None]:
+    """What is drawn without naming a float type is the same whatever the default one is."""
+    default = torch.get_default_dtype()
+    torch.set_default_dtype(torch.float32)
+    try:
+        yield
+    finally:
+        torch.set_default_dtype(default)
+
+
+def check_batch(where: str, parameters: object, count: int) -> None:
+    """Raises UserError unless all of θ, or of a draw, are tensors with the batch axis first.
+
+    Args:
+        where: What returned it.
+        parameters: θ by name.
+        count: How many instances it is for.
+    """
+    if not isinstance(parameters, Mapping):
+        raise UserError(f"{where}: expected tensors by name, got {checks.shown(parameters)}")
+    for name, value in parameters.items():
+        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != count:
+            shape = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
+            raise UserError(
+                f"{where}: expected {name} with the batch axis first, ({count}, …), got {shape}; "
+                "repeat what is the same for all instances, value.expand(count, …), or keep it in "
+                "the problem itself and use it as value.to(x)"
+            )
