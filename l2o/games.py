@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.resolvent import NEWTON_STEPS, solve_resolvent
 
@@ -93,6 +94,36 @@ class Game(ABC):
         game = copy(self)
         game._recorded = False
         return game
+
+    def point(self, given: object) -> Iterate:
+        """A point given from outside, checked: x of (B, m) and y of (B, n).
+
+        Raises:
+            UserError: If it is none of this game.
+        """
+        if not (isinstance(given, tuple | list) and len(given) == 2) or not all(
+            isinstance(part, Tensor) for part in given
+        ):
+            raise UserError(
+                "start: expected a pair of tensors (x, y), as problem.sample_start(count, "
+                f"generator) gives, got {checks.shown(given)}"
+            )
+        x, y = given
+        wanted, shapes = (
+            ((len(self), self.m), (len(self), self.n)),
+            (tuple(x.shape), tuple(y.shape)),
+        )
+        if shapes != wanted:
+            raise UserError(
+                f"start: expected a point for each of {len(self)} instances, x of shape "
+                f"{wanted[0]} and y of shape {wanted[1]}, got {shapes[0]} and {shapes[1]}"
+            )
+        if not x.is_floating_point() or (x.dtype, x.device) != (y.dtype, y.device):
+            raise UserError(
+                "start: expected x and y of one float type on one device, got "
+                f"{x.dtype} on {x.device} and {y.dtype} on {y.device}"
+            )
+        return Iterate(x, y)
 
     def split(self, z: Tensor) -> Iterate:
         """(x, y), the parts of z."""

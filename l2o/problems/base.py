@@ -14,8 +14,10 @@ from torch import Tensor
 from l2o.games import Costs, Iterate
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.io.seeds import single_precision
 from l2o.problems.checking import check_family
-from l2o.problems.instances import Instances, check_batch, single_precision
+from l2o.problems.given import check_batch, check_device, check_dtype, check_source
+from l2o.problems.instances import Instances
 
 Theta = dict[str, Tensor]
 """The parameters θ of a batch of instances; every tensor has the batch axis first."""
@@ -201,13 +203,13 @@ class Problem:
         Raises:
             UserError: If the count is not positive, or θ lacks the batch axis.
         """
-        checks.count("count", count)
+        check_source(count, generator)
         with single_precision():
             theta = self.sample_parameters(count, generator)
         check_batch(f"{type(self).__name__}.sample_parameters", theta, count)
         seed = int(torch.randint(2**62, (), generator=generator)) if self.draws else None
         instances = Instances(self, {**theta, **self.derived(theta)}, count, seed=seed)
-        return (instances if dtype is None else instances.to(dtype)).to(device)
+        return (instances if dtype is None else instances.to(check_dtype(dtype))).to(device)
 
     def sample_start(
         self,
@@ -218,9 +220,10 @@ class Problem:
         device: torch.device | str = "cpu",
     ) -> Iterate:
         """Starting points (x₀, y₀) of `count` instances, uniform over the declared ranges."""
-        checks.count("count", count)
+        check_source(count, generator)
         x = uniform(self.start_x, (count, self.m), generator)
         y = uniform(self.start_y, (count, self.n), generator)
+        device, dtype = check_device(device), check_dtype(dtype)
         return Iterate(x.to(device, dtype), y.to(device, dtype))
 
     def overrides(self, name: str) -> bool:

@@ -5,19 +5,19 @@ Axes: B instances, m coordinates of x, n coordinates of y.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from l2o.games import Costs, Game, join
+from l2o.games import Costs, Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.io.seeds import generator
+from l2o.io.seeds import generator, single_precision
 from l2o.norms import norm
+from l2o.problems.given import check_device, check_dtype
 
 if TYPE_CHECKING:
     from l2o.problems.base import Problem
@@ -70,6 +70,16 @@ class Instances(Game):
     def __len__(self) -> int:
         return self._count * self._copies
 
+    def point(self, given: object) -> Iterate:
+        x, y = super().point(given)
+        if (x.dtype, x.device.type) != (self.dtype, self.device.type):
+            raise UserError(
+                f"start: expected points of the instances' type, {self.dtype} on {self.device}, "
+                f"got {x.dtype} on {x.device}; sample both with the same dtype= and device=, or "
+                "use instances.to(…)"
+            )
+        return Iterate(x, y)
+
     def costs(self, x: Tensor, y: Tensor) -> Costs:
         return Costs(*self._of(self.problem.costs, x, y))
 
@@ -97,13 +107,19 @@ class Instances(Game):
         return Distance(*distances)
 
     def select(self, index: Tensor | slice) -> Instances:
-        place = torch.arange(len(self), device=self.device)[index] % self._count
+        try:
+            place = torch.arange(len(self), device=self.device)[index] % self._count
+        except (IndexError, TypeError, RuntimeError) as error:
+            raise self._no_selection(index, str(error)) from None
+        if place.ndim != 1:
+            raise self._no_selection(index, f"it selects {tuple(place.shape)}")
         game = self._with({name: value[place] for name, value in self.theta.items()}, len(place))
         game._rows = self._rows[place.to(self._rows.device)]
         return game
 
     def repeat(self, times: int) -> Instances:
         """`times` copies of the whole batch, one after another."""
+        checks.count("times", times)
         game = copy(self)
         game._copies *= times
         if not self.problem.broadcasts:
@@ -115,8 +131,13 @@ class Instances(Game):
         """These instances followed by those of `other`, which must be of the same problem.
 
         Raises:
-            UserError: If they were not drawn alike.
+            UserError: If they are of another problem, or were not drawn alike.
         """
+        if not isinstance(other, Instances) or other.problem is not self.problem:
+            raise UserError(
+                f"concatenate: expected instances of the same {type(self.problem).__name__}, got "
+                f"{type(getattr(other, 'problem', other)).__name__}, another"
+            )
         if (self.seed, self._sampled) != (other.seed, other._sampled) and self.seed is not None:
             raise UserError("concatenate: expected parts of one batch, whose draws are the same")
         first, second = (game.select(slice(None)) for game in (self, other))
@@ -129,14 +150,20 @@ class Instances(Game):
         """The same instances on another device, or with another float type."""
         game = copy(self)
         if isinstance(target, torch.dtype):
-            game.dtype = target
+            game.dtype = check_dtype(target)
             game.theta = {name: cast(value, target) for name, value in self.theta.items()}
             # Cast, what is derived would keep the rounding errors of the old type.
             game.theta |= self.problem.derived(game.theta)
         else:
-            game.device = torch.device(target)
+            game.device = check_device(target)
             game.theta = {name: value.to(target) for name, value in self.theta.items()}
         return game
+
+    def _no_selection(self, index: object, reason: str) -> UserError:
+        return UserError(
+            f"select: expected positions below {len(self)}, a mask of as many or a slice, got "
+            f"{checks.shown(index)} ({reason.splitlines()[0]})"
+        )
 
     def _with(self, theta: dict[str, Tensor], count: int) -> Instances:
         game = copy(self)
@@ -190,34 +217,3 @@ def cast(value: Tensor, dtype: torch.dtype) -> Tensor:
     if value.is_complex():
         return value.to(dtype.to_complex())
     return value.to(dtype) if value.is_floating_point() else value
-
-
-@contextmanager
-def single_precision() -> Iterator[None]:
-    """What is drawn without naming a float type is the same whatever the default one is."""
-    default = torch.get_default_dtype()
-    torch.set_default_dtype(torch.float32)
-    try:
-        yield
-    finally:
-        torch.set_default_dtype(default)
-
-
-def check_batch(where: str, parameters: object, count: int) -> None:
-    """Raises UserError unless all of θ, or of a draw, are tensors with the batch axis first.
-
-    Args:
-        where: What returned it.
-        parameters: θ by name.
-        count: How many instances it is for.
-    """
-    if not isinstance(parameters, Mapping):
-        raise UserError(f"{where}: expected tensors by name, got {checks.shown(parameters)}")
-    for name, value in parameters.items():
-        if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != count:
-            shape = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
-            raise UserError(
-                f"{where}: expected {name} with the batch axis first, ({count}, …), got {shape}; "
-                "repeat what is the same for all instances, value.expand(count, …), or keep it in "
-                "the problem itself and use it as value.to(x)"
-            )

@@ -73,9 +73,7 @@ def _costs(game: Instances, x: Tensor, y: Tensor) -> tuple[Tensor, ...]:
     return tuple(values)
 
 
-def _form(
-    game: Instances, method: str, point: Iterate, further: dict[str, Tensor | float]
-) -> None:
+def _form(game: Instances, method: str, point: Iterate, further: dict[str, Tensor | float]) -> None:
     """Tries one closed form at points, (…, B, m) and (…, B, n)."""
     arguments = {name: further[name] for name in FORMS[method]}
     tensors = {name: part for name, part in arguments.items() if isinstance(part, Tensor)}

@@ -12,9 +12,9 @@ from l2o.games import join
 from l2o.io.errors import UserError
 from l2o.norms import norm
 from l2o.problems.checking.calls import STEP
-from l2o.problems.checking.names import costs_of, named, trying
+from l2o.problems.checking.names import named, trying
 from l2o.problems.checking.points import noise
-from l2o.problems.checking.rows import FORMS
+from l2o.problems.checking.rows import functions
 from l2o.problems.instances import Instances
 
 CLOSE = 1e-6
@@ -33,8 +33,8 @@ def check_claims(game: Instances, z: Tensor) -> None:
         mean = (game.field(z) + game.field(further)) / 2
         if (norm(middle - mean) > CLOSE * (norm(mean) + norm(middle))).any():
             raise UserError(
-                f"{named(game, 'affine')}: expected a field that is affine, got one that is curved between "
-                "two points; declare affine = False"
+                f"{named(game, 'affine')}: expected a field that is affine, got one that is curved "
+                "between two points; declare affine = False"
             )
     _check_copies(game, z)
     if game.problem.overrides("resolvent"):
@@ -51,11 +51,9 @@ def check_claims(game: Instances, z: Tensor) -> None:
 def _check_copies(game: Instances, z: Tensor) -> None:
     """Refuses a problem that does not compute for copies what it computes for each."""
     twice, both = game.repeat(2), torch.cat((z, z + noise(z, "copies") / 10))
-    tried = {costs_of(game): lambda game, z: torch.stack(game.costs(*game.split(z)), dim=1)}
-    for method in ("field", "coupling_x", "coupling_y", "jvp", "resolvent"):
-        if game.problem.overrides(method):
-            tried[named(game, method)] = FORMS[method]
-    for where, function in tried.items():
+    for where, function in functions(game).items():
+        if where == named(game, "nearest"):
+            continue
         with trying(where, f"x of shape (2, {len(game)}, {game.m}), as broadcasts = True allows"):
             found = function(twice, both)
         each = torch.cat([function(game, point) for point in both.chunk(2)])

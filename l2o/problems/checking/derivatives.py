@@ -210,8 +210,7 @@ def check_products(game: Instances, z: Tensor) -> None:
         if compared.wrong.any():
             remedy = "see Problem for its meaning" if closed else TWICE
             raise UserError(
-                f"{where}: expected second derivatives ({method}) of "
-                f"{compared.numbers()}; {remedy}"
+                f"{where}: expected second derivatives ({method}) of {compared.numbers()}; {remedy}"
             )
     _check_transposes(game, z, w, other)
 

@@ -13,6 +13,8 @@ from l2o.problems.checking.calls import STEP
 from l2o.problems.checking.names import costs_of, named, trying
 from l2o.problems.instances import Instances
 
+Function = Callable[[Instances, Tensor], Tensor]
+"""Of a game and a point, (B, d), to (B, k)."""
 CLOSE = 1e-9
 """The largest difference, of rounding alone, in units of the largest number."""
 APART = (
@@ -23,16 +25,10 @@ APART = (
 
 def check_rows(game: Instances, z: Tensor) -> None:
     """Refuses a problem whose instances depend on one another."""
-    tried: dict[str, Callable[[Instances, Tensor], Tensor]] = {
-        costs_of(game): lambda game, z: torch.stack(game.costs(*game.split(z)), dim=1),
-    }
-    for method in ("field", "coupling_x", "coupling_y", "jvp", "resolvent", "nearest"):
-        if game.problem.overrides(method):
-            tried[named(game, method)] = FORMS[method]
-    for where, function in tried.items():
+    for where, function in functions(game).items():
         with trying(where, "one instance alone"):
             whole = function(game, z)
-            alone = [function(game.select([b]), z[[b]]) for b in range(len(game))]
+            alone = [function(game.select(slice(b, b + 1)), z[[b]]) for b in range(len(game))]
         if not _close(whole, torch.cat(alone), z):
             raise UserError(
                 f"{where}: expected of each instance in a batch what it has alone, "
@@ -46,7 +42,7 @@ def _check_lost(
     game: Instances,
     z: Tensor,
     where: str,
-    function: Callable[[Instances, Tensor], Tensor],
+    function: Function,
     whole: Tensor,
 ) -> None:
     """Refuses what does not survive an instance that has diverged."""
@@ -61,15 +57,18 @@ def _check_lost(
         )
 
 
-FORMS: dict[str, Callable[[Instances, Tensor], Tensor]] = {
-    "field": lambda game, z: game.field(z),
-    "coupling_x": lambda game, z: game.coupling_x(*game.split(z), game.split(z).y),
-    "coupling_y": lambda game, z: game.coupling_y(*game.split(z), game.split(z).x),
-    "jvp": lambda game, z: game.jvp(z, z),
-    "resolvent": lambda game, z: game.resolvent(z, STEP),
-    "nearest": lambda game, z: join(game.problem.nearest(*game.split(z), game.theta)),
-}
-"""The closed forms, at z and along it."""
+def functions(game: Instances) -> dict[str, Function]:
+    """What the problem itself computes, of z, by the names of its methods."""
+    forms: dict[str, Function] = {
+        "field": lambda game, z: game.field(z),
+        "coupling_x": lambda game, z: game.coupling_x(*game.split(z), game.split(z).y),
+        "coupling_y": lambda game, z: game.coupling_y(*game.split(z), game.split(z).x),
+        "jvp": lambda game, z: game.jvp(z, z),
+        "resolvent": lambda game, z: game.resolvent(z, torch.full_like(z[:, :1], STEP)),
+        "nearest": lambda game, z: join(game.problem.nearest(*game.split(z), game.theta)),
+    }
+    own = {named(game, name): form for name, form in forms.items() if game.problem.overrides(name)}
+    return {costs_of(game): lambda game, z: torch.stack(game.costs(*game.split(z)), dim=1), **own}
 
 
 def _close(first: Tensor, second: Tensor, z: Tensor) -> bool:

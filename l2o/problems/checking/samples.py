@@ -10,7 +10,8 @@ from l2o.games import Iterate
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator
 from l2o.problems.checking.names import expect, same, trying
-from l2o.problems.instances import Instances, check_batch
+from l2o.problems.given import check_batch
+from l2o.problems.instances import Instances
 
 if TYPE_CHECKING:
     from l2o.problems.base import Problem

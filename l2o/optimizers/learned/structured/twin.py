@@ -16,7 +16,7 @@ from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator as stream
 from l2o.norms import cosine, length, logarithm, slope
-from l2o.optimizers.base import LearnedOptimizer, OracleCalls
+from l2o.optimizers.base import LearnedOptimizer, OracleCalls, check_start
 from l2o.optimizers.learned.structured.directions import (
     CALLS,
     DIRECTIONS,
@@ -125,6 +125,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> StructuredState:
+        iterate = check_start(self, game, iterate)
         z = join(iterate)
         field = game.field(z)
         point = z - PROBE * field / length(field)
