@@ -124,8 +124,8 @@ def check_generator(generator: object) -> None:
 
 def check_state(state: object, count: int) -> None:
     """Raises UserError unless it may be a state of so many instances."""
-    rows = {len(part) for part in tensors(state)} if isinstance(state, tuple) else {0}
-    if rows - {count}:
+    known = isinstance(state, tuple | Tensor)
+    if not known or any(len(part) != count for part in tensors(state)):
         raise UserError(
             f"state: expected that of an optimizer on {count} instances, as Trajectory.state, got "
             f"{checks.shown(state)}"

@@ -29,7 +29,7 @@ def generator(seed: int, *stream: str | int) -> torch.Generator:
 
 @contextmanager
 def single_precision() -> Iterator[None]:
-    """What is drawn without naming a float type is the same whatever the default one is."""
+    """Whatever names no float type is in single precision, whatever the default one is."""
     default = torch.get_default_dtype()
     torch.set_default_dtype(torch.float32)
     try:

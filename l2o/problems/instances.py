@@ -133,11 +133,9 @@ class Instances(Game):
         Raises:
             UserError: If they are of another problem, or were not drawn alike.
         """
-        if not isinstance(other, Instances) or other.problem is not self.problem:
-            raise UserError(
-                f"concatenate: expected instances of the same {type(self.problem).__name__}, got "
-                f"{type(getattr(other, 'problem', other)).__name__}, another"
-            )
+        kinds = [(type(g.problem), g.m, g.n) for g in (self, other) if isinstance(g, Instances)]
+        if len(kinds) < 2 or kinds[0] != kinds[1]:
+            raise checks.refusal("concatenate", f"instances of {self.problem}", other)
         if (self.seed, self._sampled) != (other.seed, other._sampled) and self.seed is not None:
             raise UserError("concatenate: expected parts of one batch, whose draws are the same")
         first, second = (game.select(slice(None)) for game in (self, other))
