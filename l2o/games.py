@@ -14,6 +14,7 @@ from typing import NamedTuple, Self
 import torch
 from torch import Tensor
 
+from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.resolvent import NEWTON_STEPS, solve_resolvent
 
@@ -93,6 +94,36 @@ class Game(ABC):
         game = copy(self)
         game._recorded = False
         return game
+
+    def point(self, given: object) -> Iterate:
+        """A point given from outside, checked: x of (B, m) and y of (B, n).
+
+        Raises:
+            UserError: If it is none of this game.
+        """
+        if not (isinstance(given, tuple | list) and len(given) == 2) or not all(
+            isinstance(part, Tensor) for part in given
+        ):
+            raise UserError(
+                "start: expected a pair of tensors (x, y), as problem.sample_start(count, "
+                f"generator) gives, got {checks.shown(given)}"
+            )
+        x, y = given
+        wanted, shapes = (
+            ((len(self), self.m), (len(self), self.n)),
+            (tuple(x.shape), tuple(y.shape)),
+        )
+        if shapes != wanted:
+            raise UserError(
+                f"start: expected a point for each of {len(self)} instances, x of shape "
+                f"{wanted[0]} and y of shape {wanted[1]}, got {shapes[0]} and {shapes[1]}"
+            )
+        if not x.is_floating_point() or (x.dtype, x.device) != (y.dtype, y.device):
+            raise UserError(
+                "start: expected x and y of one float type on one device, got "
+                f"{x.dtype} on {x.device} and {y.dtype} on {y.device}"
+            )
+        return Iterate(x, y)
 
     def split(self, z: Tensor) -> Iterate:
         """(x, y), the parts of z."""
@@ -297,15 +328,45 @@ def _derivatives(
 
     Zeros for an input that the value does not depend on. The graph is freed unless it is to be
     retained.
+
+    Raises:
+        UserError: If the value only seems not to depend on an input, as its graph ends in a
+            derivative that PyTorch cannot differentiate.
     """
     if not value.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
-    return torch.autograd.grad(
+    found = torch.autograd.grad(
         value,
         inputs,
         torch.ones_like(value),
         retain_graph=retain or torch.is_grad_enabled(),
         create_graph=torch.is_grad_enabled(),
         allow_unused=True,
-        materialize_grads=True,
     )
+    if any(part is None for part in found) and _ends_in_error(value):
+        raise UserError(
+            "products: expected costs that can be differentiated twice, got a function that was "
+            "marked with @once_differentiable; use another one, or a method without products"
+        )
+    return tuple(
+        torch.zeros_like(tensor) if part is None else part
+        for part, tensor in zip(found, inputs, strict=True)
+    )
+
+
+def _ends_in_error(value: Tensor) -> bool:
+    """Whether the graph of a value has a node that would raise an error, were it ever reached.
+
+    PyTorch cuts the graph of a derivative off at a function that is differentiable only once, and
+    puts such a node there; with inputs given, it passes by it.
+    """
+    waiting, seen = [value.grad_fn], set()
+    while waiting:
+        node = waiting.pop()
+        if node is None or node in seen:
+            continue
+        if node.name() == "torch::autograd::Error":
+            return True
+        seen.add(node)
+        waiting += [following for following, _ in node.next_functions]
+    return False

@@ -13,7 +13,10 @@ import torch
 from torch import Tensor
 
 from l2o.games import Game, Iterate
-from l2o.optimizers import Optimizer, map_state
+from l2o.io import checks
+from l2o.io.errors import UserError
+from l2o.optimizers import Optimizer, map_state, tensors
+from l2o.optimizers.base import check_start
 
 
 class Detach(StrEnum):
@@ -75,7 +78,17 @@ def unroll(
 
     Returns:
         The trajectory, and the final state.
+
+    Raises:
+        UserError: If what is given does not fit together.
     """
+    start = check_start(optimizer, game, start)
+    checks.count("iterations", iterations, minimum=0)
+    checks.count("first", first, minimum=0)
+    detach = Detach(checks.choice("detach", detach, Detach))
+    check_generator(generator)
+    if state is not None:
+        check_state(state, len(game))
     seen = game if detach is Detach.NONE else game.constant()
     state = optimizer.init(seen.at(first), start, generator) if state is None else state
     iterates, iterate = [start], start
@@ -100,3 +113,20 @@ def detached(trajectory: Trajectory) -> tuple[Iterate, Any]:
     """Where a trajectory ended, iterate and state, cut off from its graph."""
     last = trajectory.last
     return Iterate(last.x.detach(), last.y.detach()), map_state(Tensor.detach, trajectory.state)
+
+
+def check_generator(generator: object) -> None:
+    """Raises UserError unless it is a generator or None."""
+    if generator is not None and not isinstance(generator, torch.Generator):
+        example = "a generator, as torch.Generator().manual_seed(0), or None"
+        raise checks.refusal("generator", example, generator)
+
+
+def check_state(state: object, count: int) -> None:
+    """Raises UserError unless it may be a state of so many instances."""
+    known = isinstance(state, tuple | Tensor)
+    if not known or any(len(part) != count for part in tensors(state)):
+        raise UserError(
+            f"state: expected that of an optimizer on {count} instances, as Trajectory.state, got "
+            f"{checks.shown(state)}"
+        )

@@ -152,8 +152,8 @@ def hand_designed(
         if name not in methods:
             raise UserError(f"only: no method {name!r}; choose from {', '.join(methods)}")
     found = {name: build(methods[name], HandDesigned, f"methods.{name}") for name in only}
-    game = problem.sample(1, generator(0, "check"), device="meta")
-    start = problem.sample_start(1, generator(0, "check"), device="meta")
+    game = problem.sample(1, generator(0, "check"), dtype=DTYPE, device="meta")
+    start = problem.sample_start(1, generator(0, "check"), dtype=DTYPE, device="meta")
     for name, method in found.items():
         with suppress(UserError):  # it cannot be applied, which is told later
             state = memory.numbers_in(partial(method.init, game, start))

@@ -18,8 +18,9 @@ from l2o.io import checks
 from l2o.io.seeds import generator
 from l2o.norms import norm
 from l2o.optimizers import Optimizer, tensors
+from l2o.optimizers.base import check_start
 from l2o.problems import Instances, Iterate, Problem
-from l2o.unroll import unroll
+from l2o.unroll import check_generator, unroll
 
 CHUNK = 20
 """Iterations between two looks at the distances: taken together they cost next to nothing."""
@@ -100,7 +101,13 @@ def measure(
     Returns:
         The distances of all T + 1 iterates, which trajectories diverged, what the optimizer
         itself counted, and how much it keeps in mind.
+
+    Raises:
+        UserError: If what is given does not fit together.
     """
+    start = check_start(optimizer, instances, start)
+    checks.count("iterations", iterations, minimum=0)
+    check_generator(generator)
     state = optimizer.init(instances.at(0), start, generator)
     iterate, lost = start, _failed(instances, start.x[None], start.y[None])[0]
     values = [distances(instances, start.x[None], start.y[None], lost[None])]

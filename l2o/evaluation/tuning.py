@@ -15,7 +15,9 @@ from torch import Tensor
 
 from l2o.evaluation.measure import distances
 from l2o.evaluation.metrics import ACCURACY, TAIL, median
+from l2o.io import checks
 from l2o.optimizers import map_state
+from l2o.optimizers.base import check_start
 from l2o.optimizers.hand_designed import Grid, HandDesigned
 from l2o.problems import Instances, Iterate
 from l2o.unroll import unroll
@@ -86,7 +88,14 @@ def tune(
 
     Returns:
         The tuned method and every score. Of equal points the first wins.
+
+    Raises:
+        UserError: If there is nothing to tune, or what is given does not fit together.
     """
+    start = check_start(method, instances, start)
+    checks.count("iterations", iterations)
+    if not isinstance(method, HandDesigned) or not method.grids:
+        raise checks.refusal("method", "a hand-designed method with grids", method)
     names, grids = list(method.grids), list(method.grids.values())
     margins = [(0, 0)] * len(names)
     scores: dict[Point, Score] = {}

@@ -75,8 +75,7 @@ def with_weights(
         _check_sizes(make, weights, path)
     optimizer = make()
     kinds = {value.dtype for value in weights.values() if isinstance(value, Tensor)}
-    if torch.float64 in kinds:
-        optimizer.double()
+    optimizer.to(torch.float64 if torch.float64 in kinds else torch.float32)
     try:
         optimizer.load_state_dict(weights)
     except (RuntimeError, AttributeError, TypeError):

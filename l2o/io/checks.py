@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ def refusal(name: str, expected: str, value: object) -> UserError:
 def shown(value: object) -> str:
     """A value as a message shows it: in one line, and cut off if it is long."""
     try:
-        text = repr(value)
+        text = re.sub(r"\n\s*", " ", repr(value))  # of a tensor, several lines
     except ValueError:
         return "a number of thousands of digits"  # which Python refuses to write
     return text if len(text) <= LONGEST else f"{text[:LONGEST]}…"

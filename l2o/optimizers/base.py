@@ -10,6 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from l2o.games import Game, Iterate
+from l2o.io import checks
+from l2o.io.errors import UserError
 
 State = TypeVar("State")
 
@@ -82,6 +84,32 @@ class LearnedOptimizer(Optimizer[State], nn.Module):
     def dtype(self) -> torch.dtype:
         """The float type of its weights, and so of the instances it is to be applied to."""
         return next(self.parameters()).dtype
+
+
+def check_start(optimizer: object, game: object, start: object) -> Iterate:
+    """A starting point given from outside, for an optimizer on a game; checked.
+
+    Raises:
+        UserError: If these are not what they should be, or do not fit one another.
+    """
+    if not isinstance(optimizer, Optimizer):
+        hint = f"; write {optimizer.__name__}(…)" if isinstance(optimizer, type) else ""
+        raise UserError(f"optimizer: expected an optimizer, got {checks.shown(optimizer)}{hint}")
+    if not isinstance(game, Game):
+        raise UserError(
+            "game: expected a game, as problem.sample(count, generator) gives, got "
+            f"{checks.shown(game)}"
+        )
+    point = game.point(start)
+    if isinstance(optimizer, LearnedOptimizer):
+        weight = next(optimizer.parameters(), point.x)
+        if (weight.dtype, weight.device.type) != (point.x.dtype, point.x.device.type):
+            raise UserError(
+                f"start: expected points of the optimizer's type, {weight.dtype} on "
+                f"{weight.device}, got {point.x.dtype} on {point.x.device}; use "
+                "optimizer.to(…), or sample instances and start with dtype= and device="
+            )
+    return point
 
 
 def map_state(function: Callable[..., Tensor], state: Any, *others: Any) -> Any:

@@ -13,7 +13,7 @@ from torch import Tensor
 from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.norms import norm
-from l2o.optimizers.base import Optimizer, OracleCalls, map_state, tensors
+from l2o.optimizers.base import Optimizer, OracleCalls, check_start, map_state, tensors
 
 
 class SafeguardState(NamedTuple):
@@ -69,6 +69,8 @@ class HalpernSafeguard(Optimizer[SafeguardState]):
         slack: float = 1e-3,
         trust: float = 1e3,
     ) -> None:
+        if not isinstance(optimizer, Optimizer):
+            raise checks.refusal("optimizer", "an optimizer", optimizer)
         self.optimizer = optimizer
         self.step_size = step_size
         if not isinstance(step_size, Tensor):
@@ -93,6 +95,7 @@ class HalpernSafeguard(Optimizer[SafeguardState]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> SafeguardState:
+        iterate = check_start(self, game, iterate)
         u = join(iterate)
         image = game.resolvent(u, self.step_size)
         # The wrapped optimizer begins where it is first asked, at u₂.

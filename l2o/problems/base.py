@@ -14,6 +14,9 @@ from torch import Tensor
 from l2o.games import Costs, Iterate
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.io.seeds import single_precision
+from l2o.problems.checking import check_family
+from l2o.problems.given import check_batch, check_device, check_dtype, check_source
 from l2o.problems.instances import Instances
 
 Theta = dict[str, Tensor]
@@ -63,7 +66,7 @@ class Problem:
         start_y: Sequence[float] = (-0.5, 0.5),
         **parameters: Sequence[float],
     ) -> None:
-        if not (self._overrides("objective") or self._overrides("costs")):
+        if not (self.overrides("objective") or self.overrides("costs")):
             name = type(self).__name__
             raise UserError(
                 f"{name}: expected a method objective(self, x, y, theta), or costs(self, x, y, "
@@ -83,17 +86,17 @@ class Problem:
     @property
     def zero_sum(self) -> bool:
         """Whether g = −f."""
-        return not self._overrides("costs")
+        return not self.overrides("costs")
 
     @property
     def has_solutions(self) -> bool:
         """Whether the problem declares its solution set."""
-        return self._overrides("nearest")
+        return self.overrides("nearest")
 
     @property
     def resolvent_in_closed_form(self) -> bool:
         """Whether the problem has a closed form of its resolvent."""
-        return self._overrides("resolvent")
+        return self.overrides("resolvent")
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         """f(x, y; θ) of each instance.
@@ -178,7 +181,7 @@ class Problem:
     @property
     def draws(self) -> bool:
         """Whether iterations see draws of their own."""
-        return self._overrides("draw")
+        return self.overrides("draw")
 
     def sample(
         self,
@@ -200,19 +203,13 @@ class Problem:
         Raises:
             UserError: If the count is not positive, or θ lacks the batch axis.
         """
-        checks.count("count", count)
-        theta = self.sample_parameters(count, generator)
-        for name, value in theta.items():
-            if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != count:
-                shape = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
-                raise UserError(
-                    f"{type(self).__name__}.sample_parameters: expected {name} with the batch axis "
-                    f"first, ({count}, …), got {shape}; what is the same for all instances belongs "
-                    "into the problem itself"
-                )
+        check_source(count, generator)
+        with single_precision():
+            theta = self.sample_parameters(count, generator)
+        check_batch(f"{type(self).__name__}.sample_parameters", theta, count)
         seed = int(torch.randint(2**62, (), generator=generator)) if self.draws else None
         instances = Instances(self, {**theta, **self.derived(theta)}, count, seed=seed)
-        return (instances if dtype is None else instances.to(dtype)).to(device)
+        return (instances if dtype is None else instances.to(check_dtype(dtype))).to(device)
 
     def sample_start(
         self,
@@ -223,39 +220,31 @@ class Problem:
         device: torch.device | str = "cpu",
     ) -> Iterate:
         """Starting points (x₀, y₀) of `count` instances, uniform over the declared ranges."""
-        checks.count("count", count)
+        check_source(count, generator)
         x = uniform(self.start_x, (count, self.m), generator)
         y = uniform(self.start_y, (count, self.n), generator)
+        device, dtype = check_device(device), check_dtype(dtype)
         return Iterate(x.to(device, dtype), y.to(device, dtype))
 
-    def _overrides(self, name: str) -> bool:
+    def overrides(self, name: str) -> bool:
+        """Whether a method is the problem's own."""
         return getattr(type(self), name) is not getattr(Problem, name)
 
+    @property
+    def stated_by(self) -> str:
+        """The method that states the costs."""
+        return "costs" if self.overrides("costs") else "objective"
+
     def check(self) -> None:
-        """Tries the problem on a few points, before long work relies on it.
+        """Tries the problem on a few points, in single and double precision, before long work.
 
         Raises:
-            UserError: If the objective fails, has the wrong shape, or is not differentiable.
+            UserError: If a method fails or changes what it is given; returns the wrong shape or
+                type, values that depend on the other instances, or derivatives that are not
+                those of its costs; or if what the problem declares is not true. Where the costs
+                are not defined at any point tried, derivatives are not looked at.
         """
-        name = type(self).__name__
-        generator = torch.Generator().manual_seed(0)
-        instances, start = self.sample(3, generator), self.sample_start(3, generator)
-        try:
-            value = instances.costs(*start).f
-            if value.shape != (3,):
-                raise UserError(
-                    f"{name}.objective: expected one value per instance, shape (3,), for x of "
-                    f"shape {tuple(start.x.shape)}; got shape {tuple(value.shape)}"
-                )
-            instances.field(torch.cat(start, dim=1))
-        except UserError:
-            raise
-        except Exception as error:
-            reason = str(error).strip().split("\n")[0]
-            raise UserError(
-                f"{name}.objective failed on three instances with x of shape "
-                f"{tuple(start.x.shape)}: {type(error).__name__}: {reason}"
-            ) from error
+        check_family(self)
 
 
 def uniform(

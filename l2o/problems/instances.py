@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.games import Costs, Game, join
+from l2o.games import Costs, Game, Iterate, join
+from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.io.seeds import generator
+from l2o.io.seeds import generator, single_precision
 from l2o.norms import norm
+from l2o.problems.given import check_device, check_dtype
 
 if TYPE_CHECKING:
     from l2o.problems.base import Problem
@@ -68,6 +70,16 @@ class Instances(Game):
     def __len__(self) -> int:
         return self._count * self._copies
 
+    def point(self, given: object) -> Iterate:
+        x, y = super().point(given)
+        if (x.dtype, x.device.type) != (self.dtype, self.device.type):
+            raise UserError(
+                f"start: expected points of the instances' type, {self.dtype} on {self.device}, "
+                f"got {x.dtype} on {x.device}; sample both with the same dtype= and device=, or "
+                "use instances.to(…)"
+            )
+        return Iterate(x, y)
+
     def costs(self, x: Tensor, y: Tensor) -> Costs:
         return Costs(*self._of(self.problem.costs, x, y))
 
@@ -75,7 +87,8 @@ class Instances(Game):
         """The instances with the draw of an iteration joined to θ."""
         if self.seed is None:
             return self
-        drawn = self.problem.draw(self._sampled, generator(self.seed, iteration))
+        with single_precision():
+            drawn = self.problem.draw(self._sampled, generator(self.seed, iteration))
         game = copy(self)
         game.theta = self.theta | {
             name: cast(value[self._rows], self.dtype).to(self.device)
@@ -94,13 +107,19 @@ class Instances(Game):
         return Distance(*distances)
 
     def select(self, index: Tensor | slice) -> Instances:
-        place = torch.arange(len(self), device=self.device)[index] % self._count
+        try:
+            place = torch.arange(len(self), device=self.device)[index] % self._count
+        except (IndexError, TypeError, RuntimeError) as error:
+            raise self._no_selection(index, str(error)) from None
+        if place.ndim != 1:
+            raise self._no_selection(index, f"it selects {tuple(place.shape)}")
         game = self._with({name: value[place] for name, value in self.theta.items()}, len(place))
         game._rows = self._rows[place.to(self._rows.device)]
         return game
 
     def repeat(self, times: int) -> Instances:
         """`times` copies of the whole batch, one after another."""
+        checks.count("times", times)
         game = copy(self)
         game._copies *= times
         if not self.problem.broadcasts:
@@ -112,8 +131,11 @@ class Instances(Game):
         """These instances followed by those of `other`, which must be of the same problem.
 
         Raises:
-            UserError: If they were not drawn alike.
+            UserError: If they are of another problem, or were not drawn alike.
         """
+        kinds = [(type(g.problem), g.m, g.n) for g in (self, other) if isinstance(g, Instances)]
+        if len(kinds) < 2 or kinds[0] != kinds[1]:
+            raise checks.refusal("concatenate", f"instances of {self.problem}", other)
         if (self.seed, self._sampled) != (other.seed, other._sampled) and self.seed is not None:
             raise UserError("concatenate: expected parts of one batch, whose draws are the same")
         first, second = (game.select(slice(None)) for game in (self, other))
@@ -126,14 +148,20 @@ class Instances(Game):
         """The same instances on another device, or with another float type."""
         game = copy(self)
         if isinstance(target, torch.dtype):
-            game.dtype = target
+            game.dtype = check_dtype(target)
             game.theta = {name: cast(value, target) for name, value in self.theta.items()}
             # Cast, what is derived would keep the rounding errors of the old type.
             game.theta |= self.problem.derived(game.theta)
         else:
-            game.device = torch.device(target)
+            game.device = check_device(target)
             game.theta = {name: value.to(target) for name, value in self.theta.items()}
         return game
+
+    def _no_selection(self, index: object, reason: str) -> UserError:
+        return UserError(
+            f"select: expected positions below {len(self)}, a mask of as many or a slice, got "
+            f"{checks.shown(index)} ({reason.splitlines()[0]})"
+        )
 
     def _with(self, theta: dict[str, Tensor], count: int) -> Instances:
         game = copy(self)

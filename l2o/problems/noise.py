@@ -38,6 +38,8 @@ class Noisy(Problem):
     """
 
     def __init__(self, problem: Problem, deviation: float) -> None:
+        if not isinstance(problem, Problem):
+            raise checks.refusal("problem", "a problem", problem)
         super().__init__(problem.m, problem.n, problem.start_x, problem.start_y)
         self.problem = problem
         self.ranges = problem.ranges

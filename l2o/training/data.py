@@ -76,8 +76,8 @@ class InstanceData(LightningDataModule):
         """The same batch on the device that trains."""
         start = Iterate(*(point.to(device) for point in batch.start))
         instances = batch.instances if device.type == "cpu" else batch.instances.to(device)
-        # Lightning converts tensors to another precision, but does not know instances.
-        if start.x.dtype is not torch.float32:
+        # Lightning converts tensors to the precision it trains in, but does not know instances.
+        if instances.dtype is not start.x.dtype:
             instances = instances.to(start.x.dtype)
         return batch._replace(instances=instances, start=start)
 

@@ -87,6 +87,7 @@ class TrainingRun:
         reward = build(config["reward"], Reward, "reward", own_only=own_only)
         reward.check(protocol.window)
         optimizer = build_module(config["variant"], LearnedOptimizer, "variant", own_only=own_only)
+        optimizer.to(strategy.dtype)
         evaluation = construct(EvaluationSettings, config["evaluation"], "evaluation")
         problem, *mixture = _problems(config, protocol, evaluation, own_only)
         for one in (problem, *mixture):
@@ -168,6 +169,7 @@ def _check_fit(optimizer: LearnedOptimizer[Any], problem: Problem) -> None:
     """Raises UserError if the optimizer cannot be applied to the problem."""
     source = generator(0, "check")
     try:
-        optimizer.init(problem.sample(1, source), problem.sample_start(1, source))
+        instances = problem.sample(1, source, dtype=optimizer.dtype)
+        optimizer.init(instances, problem.sample_start(1, source, dtype=optimizer.dtype))
     except UserError as error:
         raise UserError(f"variant.{error}") from None

@@ -64,6 +64,11 @@ class StrategySettings:
         checks.choice("precision", self.precision, PRECISIONS)
         checks.flag("compile", self.compile)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The float type of iterates and weights."""
+        return torch.float64 if self.precision == "64-true" else torch.float32
+
     def check(self, instances: int) -> None:
         """Refuses what can be told without asking Lightning.
 

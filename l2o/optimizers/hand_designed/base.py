@@ -17,7 +17,7 @@ from torch import Tensor
 from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
-from l2o.optimizers.base import Optimizer, OracleCalls, State
+from l2o.optimizers.base import Optimizer, OracleCalls, State, check_start
 
 
 class Players(NamedTuple):
@@ -142,6 +142,7 @@ class HandDesigned(Optimizer[State]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> State:
+        iterate = check_start(self, game, iterate)
         if self.needs_zero_sum and not game.zero_sum:
             raise UserError(
                 f"{type(self).__name__}: expected a zero-sum game (g = −f), got one with costs of "

@@ -62,7 +62,8 @@ class KBeam(HandDesigned[Beams]):
     def begin(self, game: Game, z: Tensor) -> Beams:
         y = game.split(z).y.unsqueeze(1)
         # The same points for every instance, so that none depends on its place in the batch.
-        uniform = torch.rand(1, self.beams - 1, y.shape[2], generator=generator(0, "beams"))
+        shape, source = (1, self.beams - 1, y.shape[2]), generator(0, "beams")
+        uniform = torch.rand(shape, generator=source, dtype=torch.float32)
         others = (2 * uniform - 1).to(y) * min(self.box, 1.0)
         return Beams(torch.cat((y, others.expand(len(y), -1, -1)), dim=1), zeros(z))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from l2o.io import checks
 from l2o.io.checkpoints import read_checkpoint, weights_of, with_weights
 from l2o.io.errors import UserError
 from l2o.io.pretrained import pretrained, read_weights, shipped
@@ -45,6 +46,8 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 
 def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpoint:
     """The optimizer of a checkpoint together with its settings; see `load`."""
+    if not isinstance(path, str | Path):
+        raise checks.refusal("path", "the path of a checkpoint, or the name of one", path)
     own = None if Path(path).exists() else shipped(path)
     if own is None and not Path(path).exists():
         names = ", ".join(pretrained())

@@ -13,7 +13,8 @@ from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator as stream
-from l2o.optimizers.base import LearnedOptimizer, OracleCalls
+from l2o.io.seeds import single_precision
+from l2o.optimizers.base import LearnedOptimizer, OracleCalls, check_start
 from l2o.optimizers.learned.lstm import CoordinateLSTM
 
 LOG_SCALE = 10.0
@@ -90,6 +91,7 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         released with it; logarithmic inputs from Andrychowicz et al. (NeurIPS 2016), App. A.
     """
 
+    @single_precision()
     def __init__(
         self,
         hidden_size: int = 50,
@@ -133,6 +135,7 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> TwinState:
+        iterate = check_start(self, game, iterate)
         if self.share_hidden and iterate.x.shape != iterate.y.shape:
             raise UserError(
                 "share_hidden: expected as many coordinates of x as of y (m = n), got "

@@ -110,7 +110,7 @@ def test_coordinates_are_interchangeable() -> None:
     instances, start = double_batch(MatrixGame(m=4, n=3), 2)
     order = torch.tensor([2, 0, 3, 1])
     theta = {**instances.theta, "A": instances.theta["A"][:, order]}
-    permuted = MatrixGame(m=4, n=3).sample(2, generator(0))
+    permuted = MatrixGame(m=4, n=3).sample(2, generator(0), dtype=torch.double)
     permuted.theta = theta
     original = unroll(twin, instances, start, 5)
     shuffled = unroll(twin, permuted, Iterate(start.x[:, order], start.y), 5)

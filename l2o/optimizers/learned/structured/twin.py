@@ -15,8 +15,9 @@ from l2o.games import Game, Iterate, join
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator as stream
+from l2o.io.seeds import single_precision
 from l2o.norms import cosine, length, logarithm, slope
-from l2o.optimizers.base import LearnedOptimizer, OracleCalls
+from l2o.optimizers.base import LearnedOptimizer, OracleCalls, check_start
 from l2o.optimizers.learned.structured.directions import (
     CALLS,
     DIRECTIONS,
@@ -86,6 +87,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         UserError: If a size or a name is not allowed.
     """
 
+    @single_precision()
     def __init__(
         self,
         hidden_size: int = 20,
@@ -125,6 +127,7 @@ class StructuredTwin(LearnedOptimizer[StructuredState]):
         iterate: Iterate,
         generator: torch.Generator | None = None,
     ) -> StructuredState:
+        iterate = check_start(self, game, iterate)
         z = join(iterate)
         field = game.field(z)
         point = z - PROBE * field / length(field)
