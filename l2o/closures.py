@@ -159,15 +159,10 @@ class Evaluation:
             which: The players asked for, 0 (x), 1 (y) or both.
             keep: Whether the graph stays, for products.
         """
-        if self._differentiated:
-            if keep:
-                raise UserError(
-                    "closure: this method needs second derivatives, and so the costs before "
-                    "backward; return l2o.zero_sum(value) without calling backward"
-                )
-            found = [self._stored(player) for player in which]
-        elif keep:
+        if keep:
             found = [self._with_graph(player)[player] for player in which]
+        elif self._differentiated:
+            found = [self._stored(player) for player in which]
         elif self.zero_sum and len(which) == 2:
             of_x, of_y = self._gradients(0, which)
             found = [of_x, [-slope for slope in of_y]]
@@ -202,12 +197,18 @@ class Evaluation:
 
     def _with_graph(self, cost: int) -> tuple[list[Tensor], ...]:
         """∇ of a cost by both players' parameters, which can be differentiated."""
+        if self._differentiated:
+            raise UserError(
+                "closure: this method needs second derivatives, and so the costs before backward; "
+                "return l2o.zero_sum(value) without calling backward"
+            )
         if cost not in self._kept:
             if self.zero_sum and cost == 1:
                 with torch.enable_grad():
                     found = tuple([-part for part in parts] for parts in self._with_graph(0))
             else:
                 found = tuple(self._gradients(cost, (0, 1), create_graph=True))
+                _check_twice([part for parts in found for part in parts])
             self._kept[cost] = found
         return self._kept[cost]
 
@@ -219,7 +220,9 @@ class Evaluation:
         """
         parameters = [self._players[player] for player in by]
         value = self.costs[cost] if self._scaler is None else self._scaler.scale(self.costs[cost])
-        found = iter(_derivatives([value], [p for own in parameters for p in own], None, **graph))
+        # With a graph of its own, so that layers say whether they can be differentiated twice.
+        one = torch.ones_like(value, requires_grad=graph.get("create_graph", False))
+        found = iter(_derivatives([value], [p for own in parameters for p in own], [one], **graph))
         gradients = []
         for player, own in zip(by, parameters, strict=True):
             parts = [next(found) for _ in own]
@@ -263,10 +266,27 @@ def _materialized(parts: Sequence[Tensor | None], parameters: Sequence[Tensor]) 
     ]
 
 
+def _check_twice(slopes: Sequence[Tensor]) -> None:
+    """Raises UserError if a layer was differentiated that can be so only once.
+
+    PyTorch itself says so only to who differentiates by the layer's own inputs, and leaves its part
+    out elsewhere.
+    """
+    waiting = [slope.grad_fn for slope in slopes if slope.grad_fn is not None]
+    known = set(waiting)
+    while waiting:
+        node = waiting.pop()
+        if node.name() == "torch::autograd::Error":
+            raise UserError(f"closure: {_TWICE}")
+        further = {after for after, _ in node.next_functions if after is not None} - known
+        known |= further
+        waiting += further
+
+
 def _derivatives(
     outputs: Sequence[Tensor],
     inputs: Sequence[Tensor],
-    weights: Sequence[Tensor] | None = None,
+    weights: Sequence[Tensor],
     **graph: bool,
 ) -> tuple[Tensor | None, ...]:
     if not inputs:

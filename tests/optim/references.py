@@ -1,4 +1,4 @@
-"""The methods written out from their papers, one game, dense derivatives.
+"""The methods written out from their papers, one game, derivatives by hand.
 
 Each takes the game and z₀ and yields z₁, z₂, …; Adam's and SGD's moves are those of torch.optim.
 """
@@ -12,27 +12,39 @@ import torch
 from torch import Tensor
 
 from l2o.io.seeds import generator
-from tests.optim.games import M, N, other_cost, value
+from tests.optim.games import A, M, N, value
 
 Path = Iterator[Tensor]
 
 
 class Dense:
-    """The field G = (∇ₓf, ∇_y g), its Jacobian and the parts of both."""
+    """The field G = (∇ₓf, ∇_y g) and its Jacobian, differentiated by hand."""
 
     def __init__(self, game: str) -> None:
-        self.g = other_cost if game == "general-sum" else lambda x, y: -value(x, y)
-
-    def at(self, z: Tensor) -> tuple[Tensor, Tensor]:
-        """f and g."""
-        return value(z[:M], z[M:]), self.g(z[:M], z[M:])
+        self.own = 1.0 if game == "general-sum" else 0.0
 
     def field(self, z: Tensor) -> Tensor:
-        of_f, of_g = (torch.func.grad(lambda z, i=i: self.at(z)[i])(z) for i in (0, 1))
-        return torch.cat((of_f[:M], of_g[M:]))
+        x, y = z[:M], z[M:]
+        s = x @ A
+        of_x = A @ (s.cos() * y) + 0.2 * x
+        of_x[0] += 0.3 * y[1]
+        of_y = -s.sin() + 0.4 * y
+        of_y[1] -= 0.3 * x[0]
+        of_y += 0.6 * self.own * x.sin().sum() * y
+        of_y[0] += 0.1 * self.own * x[1]
+        return torch.cat((of_x, of_y))
 
     def jacobian(self, z: Tensor) -> Tensor:
-        return torch.func.jacrev(self.field)(z)
+        x, y = z[:M], z[M:]
+        s, found = x @ A, torch.zeros(M + N, M + N).double()
+        found[:M, :M] = -A @ (s.sin() * y).diag() @ A.T + 0.2 * torch.eye(M).double()
+        across = A @ s.cos().diag()
+        across[0, 1] += 0.3
+        found[:M, M:], found[M:, :M] = across, -across.T
+        found[M:, :M] += 0.6 * self.own * torch.outer(y, x.cos())
+        found[M, 1] += 0.1 * self.own
+        found[M:, M:] = (0.4 + 0.6 * self.own * x.sin().sum()) * torch.eye(N).double()
+        return found
 
     def x_slope(self, x: Tensor, y: Tensor) -> Tensor:
         return self.field(torch.cat((x, y)))[:M]
