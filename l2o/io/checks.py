@@ -33,7 +33,8 @@ def shown(value: object) -> str:
     if isinstance(value, type):
         return f"the class {value.__name__}"
     if type(value).__repr__ is object.__repr__:
-        return f"a {type(value).__name__}"
+        name = type(value).__name__
+        return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
     try:
         text = re.sub(r"\n\s*", " ", repr(value))  # of a tensor, several lines
     except ValueError:
