@@ -6,7 +6,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from l2o import modules, optim, optimizers, problems
+    from l2o import modules, optim, optimizers, problems, testing
     from l2o.closures import general_sum, zero_sum
     from l2o.games import Costs, Game
     from l2o.io.errors import UserError
@@ -38,6 +38,7 @@ __all__ = [
     "optimizers",
     "pretrained",
     "problems",
+    "testing",
     "unroll",
     "zero_sum",
 ]

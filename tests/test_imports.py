@@ -23,7 +23,7 @@ ROOMS = (  # each imports only those before it
         "problems",
         "optimizers",
     ),
-    *("unroll", "optim", "evaluation", "reporting", "training", "reproduction", "cli"),
+    *("unroll", "testing", "optim", "evaluation", "reporting", "training", "reproduction", "cli"),
 )
 CORE = ROOMS[: ROOMS.index("evaluation") + 1]
 LIGHT = {"torch", "safetensors", "filelock"}

@@ -30,6 +30,11 @@ def refusal(name: str, expected: str, value: object) -> UserError:
 
 def shown(value: object) -> str:
     """A value as a message shows it: in one line, and cut off if it is long."""
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
+    if type(value).__repr__ is object.__repr__:
+        name = type(value).__name__
+        return f"{'an' if name[0] in 'AEIOU' else 'a'} {name}"
     try:
         text = re.sub(r"\n\s*", " ", repr(value))  # of a tensor, several lines
     except ValueError:

@@ -135,7 +135,8 @@ class Instances(Game):
         """
         kinds = [(type(g.problem), g.m, g.n) for g in (self, other) if isinstance(g, Instances)]
         if len(kinds) < 2 or kinds[0] != kinds[1]:
-            raise checks.refusal("concatenate", f"instances of {self.problem}", other)
+            family = f"{type(self.problem).__name__} with m={self.m} and n={self.n}"
+            raise checks.refusal("concatenate", f"instances of a {family} as well", other)
         if (self.seed, self._sampled) != (other.seed, other._sampled) and self.seed is not None:
             raise UserError("concatenate: expected parts of one batch, whose draws are the same")
         first, second = (game.select(slice(None)) for game in (self, other))

@@ -159,13 +159,13 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         self, game: Game, iterate: Iterate, state: TwinState, warmup: Warmup | None
     ) -> tuple[Iterate, TwinState]:
         x, y = iterate
-        grad_x, descent_y = game.split(game.field(join(iterate)))
-        update, minimizer = self._call(self.minimizer, grad_x, -descent_y, state.minimizer)
+        gradients = self._gradients(game, x, y, 0)
+        update, minimizer = self._call(self.minimizer, gradients, state.minimizer)
         x = x + (update if warmup is None else warmup.applied_to(update, 0))
 
-        grad_x, descent_y = game.split(game.field(join((x, y))))
+        gradients = self._gradients(game, x, y, 1)
         memory = minimizer if self.share_hidden else state.maximizer
-        update, maximizer = self._call(self.maximizer, -descent_y, grad_x, memory)
+        update, maximizer = self._call(self.maximizer, gradients, memory)
         y = y + (update if warmup is None else warmup.applied_to(update, 1))
 
         minimizer = maximizer if self.share_hidden else minimizer
@@ -190,17 +190,22 @@ class TwinL2O(LearnedOptimizer[TwinState]):
         noise = torch.randn(shape, generator=generator, dtype=torch.float32)
         return (self.state_std * noise).to(player)
 
-    def _call(
-        self, lstm: CoordinateLSTM, own: Tensor, other: Tensor, state: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _gradients(self, game: Game, x: Tensor, y: Tensor, player: int) -> list[Tensor]:
+        """What player 0 (min) or 1 (max) reads, its own gradient first, (B, m) or (B, n) each."""
         if self.inputs == "own":
-            gradients = own.unsqueeze(0)
-        elif other.shape == own.shape and other.shape[1] == 1:
-            gradients = torch.stack((own, other))
-        else:
-            gradients = torch.stack((own, other.mean(dim=1, keepdim=True).expand_as(own)))
+            return [-game.field_y(x, y) if player else game.field_x(x, y)]
+        grad_x, descent_y = game.split(game.field(join((x, y))))
+        return [-descent_y, grad_x] if player else [grad_x, -descent_y]
+
+    def _call(
+        self, lstm: CoordinateLSTM, gradients: list[Tensor], state: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        own, *others = gradients
+        if others and not (others[0].shape == own.shape and own.shape[1] == 1):
+            others = [others[0].mean(dim=1, keepdim=True).expand_as(own)]
+        inputs = torch.stack((own, *others))
         # An instance that has overflowed must not reach the weights through 0 · inf.
-        features = gradients.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
+        features = inputs.nan_to_num(nan=0.0, posinf=0.0, neginf=0.0)
         if self.log_inputs:
             features = log_and_sign(features)
         state = state if self.state_rescale == 1 else self._rescale * state
