@@ -105,15 +105,16 @@ class ModuleGame(Game):
         x, y = self._start
         return x, y
 
-    def share(self) -> None:
-        """Has every process begin where the first one does."""
-        if _processes() > 1:
-            for which, point in enumerate(self._start):
-                distributed.broadcast(point, src=0)
-                self._write(which, point)
+    def begin(self) -> None:
+        """Has every process begin at the first one's parameters, or the nearest that are allowed.
 
-    def state_costs(self) -> None:
-        """Evaluates where the parameters are, which tells whether the game is zero-sum."""
+        Their costs tell whether the game is zero-sum.
+        """
+        for which, (player, point) in enumerate(zip(self._players, self._start, strict=True)):
+            if _processes() > 1:
+                distributed.broadcast(point, src=0)
+            if _processes() > 1 or player.projections:
+                self._write(which, point.copy_(player.project(point)))
 
         def run() -> Tensor:
             self._kept = list(self._run())

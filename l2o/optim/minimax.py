@@ -182,8 +182,7 @@ class Minimax(TorchOptimizer):
             memory = self._present_memory(setting, start)
         else:
             own = {"iteration": 0}
-            game.share()
-            game.state_costs()
+            game.begin()
             memory = method.init(game, start)
         proposed, memory = method.step(game, start, memory)
         points = []
