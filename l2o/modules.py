@@ -93,6 +93,7 @@ class ModuleGame(Game):
         self._at: list[Tensor] = [self._flat(player.parameters) for player in players]
         self._start = tuple(self._at)
         self._kept: list[Evaluation] = []
+        self._kind: bool | None = None
         self.first: Costs | None = None
         """The mean costs of the first evaluation."""
 
@@ -121,6 +122,10 @@ class ModuleGame(Game):
             return torch.zeros(1, 0, dtype=self._dtype, device=self._device)
 
         self._agreed(run, 0)
+
+    def expect(self, zero_sum: bool) -> None:
+        """Tells which kind of game it was before."""
+        self._kind = self.zero_sum = zero_sum
 
     def settled(self, which: int, point: Tensor) -> Tensor:
         """Where a player is that a method has moved to a point: allowed, and its decay taken."""
@@ -296,7 +301,12 @@ class ModuleGame(Game):
             attention = sdpa_kernel(SDPBackend.MATH) if self.keeps_graphs else nullcontext()
             with torch.enable_grad(), attention:
                 evaluation = Evaluation(closure, players, self._scaler)
-            self.zero_sum = evaluation.zero_sum
+            if self._kind not in (None, evaluation.zero_sum):
+                raise UserError(
+                    "closure: expected the kind of costs of before in every call, got zero_sum and "
+                    "general_sum"
+                )
+            self.expect(evaluation.zero_sum)
             found.append(Costs(*(cost.detach() for cost in evaluation.costs)))
             yield evaluation
         if self.first is None:
