@@ -91,14 +91,13 @@ def carried(
             return _filled(new, past, axis, sources[kind])
         if isinstance(new, AGED):
             # Coordinates differ in age from now on.
-            *values, _ = new
-            parts = [next(stored) for _ in new]
+            make: Any = type(new)
+            *parts, (time, _) = [next(stored) for _ in new]
             (kind,) = parts[0][1].values()
-            ages = parts[-1][0].expand(1, sizes[kind])
-            news = (*values, torch.zeros_like(values[0]))
-            pasts = (*(past for past, _ in parts[:-1]), ages)
+            pasts = [*(past for past, _ in parts), time.expand(1, sizes[kind])]
+            news = [*new[:-1], torch.zeros_like(new[0])]
             pairs = zip(news, pasts, strict=True)
-            return new._make(_filled(value, past, 1, sources[kind]) for value, past in pairs)
+            return make(*(_filled(one, past, 1, sources[kind]) for one, past in pairs))
         return type(new)(*map(filled, new))
 
     try:
