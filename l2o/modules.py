@@ -93,6 +93,7 @@ class ModuleGame(Game):
         self._at: list[Tensor] = [self._flat(player.parameters) for player in players]
         self._start = tuple(self._at)
         self._kept: list[Evaluation] = []
+        self._kind: bool | None = None
         self.first: Costs | None = None
         """The mean costs of the first evaluation."""
 
@@ -105,21 +106,26 @@ class ModuleGame(Game):
         x, y = self._start
         return x, y
 
-    def share(self) -> None:
-        """Has every process begin where the first one does."""
-        if _processes() > 1:
-            for which, point in enumerate(self._start):
-                distributed.broadcast(point, src=0)
-                self._write(which, point)
+    def begin(self) -> None:
+        """Has every process begin at the first one's parameters, or the nearest that are allowed.
 
-    def state_costs(self) -> None:
-        """Evaluates where the parameters are, which tells whether the game is zero-sum."""
+        Their costs tell whether the game is zero-sum.
+        """
+        for which, (player, point) in enumerate(zip(self._players, self._start, strict=True)):
+            if _processes() > 1:
+                distributed.broadcast(point, src=0)
+            if _processes() > 1 or player.projections:
+                self._write(which, point.copy_(player.project(point)))
 
         def run() -> Tensor:
             self._kept = list(self._run())
             return torch.zeros(1, 0, dtype=self._dtype, device=self._device)
 
         self._agreed(run, 0)
+
+    def expect(self, zero_sum: bool) -> None:
+        """Tells which kind of game it was before."""
+        self._kind = self.zero_sum = zero_sum
 
     def settled(self, which: int, point: Tensor) -> Tensor:
         """Where a player is that a method has moved to a point: allowed, and its decay taken."""
@@ -295,7 +301,12 @@ class ModuleGame(Game):
             attention = sdpa_kernel(SDPBackend.MATH) if self.keeps_graphs else nullcontext()
             with torch.enable_grad(), attention:
                 evaluation = Evaluation(closure, players, self._scaler)
-            self.zero_sum = evaluation.zero_sum
+            if self._kind not in (None, evaluation.zero_sum):
+                raise UserError(
+                    "closure: expected the kind of costs of before in every call, got zero_sum and "
+                    "general_sum"
+                )
+            self.expect(evaluation.zero_sum)
             found.append(Costs(*(cost.detach() for cost in evaluation.costs)))
             yield evaluation
         if self.first is None:

@@ -10,9 +10,15 @@ from torch import Tensor
 
 from l2o.games import Costs, Game, Iterate
 from l2o.optimizers import Optimizer, map_state, tensors
+from l2o.optimizers.hand_designed.acgd import Squares
+from l2o.optimizers.hand_designed.rules import Moments, Velocity
 
 _PROBES = ((53, 61), (59, 71))
 """Sizes (m, n) that tell by what an axis of a state changes which coordinates it is of."""
+
+
+AGED = (Moments, Velocity, Squares)
+"""Memories of coordinates that end with their age."""
 
 
 class _Still(Game):
@@ -52,48 +58,62 @@ def structured(like: Any, leaves: Sequence[Tensor]) -> Any:
 
 
 def carried(
-    method: Optimizer[Any],
-    start: tuple[Tensor, Tensor],
+    fresh: Any,
     old: Sequence[Tensor],
+    axes: Sequence[dict[int, int]],
     before: tuple[int, int],
     places: tuple[Tensor, Tensor],
 ) -> Any:
     """What a state becomes when parameters are added, frozen or unfrozen.
 
     Args:
-        method: Whose state it is.
-        start: Where the present parameters are, (1, m) and (1, n).
-        old: The tensors of the state, of the parameters of before.
-        before: How many those were, (m, n).
+        fresh: A state of the method where the present parameters are.
+        old: The tensors of its state, of the parameters of before.
+        axes: Which of their axes are of coordinates, see `coordinates`.
+        before: How many parameters those were, (m, n).
         places: For each present coordinate of x and of y, which one it was before; −1 if none.
 
     Returns:
-        The old values where there are any, those of a fresh state elsewhere. A state that has no
-        coordinates of its own begins anew.
+        The old values where there are any, those of the fresh state elsewhere. A state that has
+        no coordinates of its own begins anew.
     """
-    fresh = fresh_memory(method, start)
     x, y = places
     sources = (x, y, torch.cat((x, torch.where(y < 0, y, y + before[0]))))
-    leaves = []
-    for new, past, axes in zip(tensors(fresh), old, _coordinates(method, start), strict=True):
-        filled = new.clone()
-        if not axes and new.shape == past.shape:
-            filled = past
-        elif len(axes) == 1 and new.ndim == past.ndim:
-            ((axis, kind),) = axes.items()
-            source = sources[kind].to(past.device)
-            there = (source >= 0).nonzero().squeeze(1)
-            taken = past.index_select(axis, source[there])
-            if taken.shape != filled.index_select(axis, there).shape:
-                return fresh
-            filled.index_copy_(axis, there, taken)
-        else:
-            return fresh
-        leaves.append(filled)
-    return structured(fresh, leaves)
+    sizes = (*before, sum(before))
+    stored = iter(zip(old, axes, strict=True))
+
+    def filled(new: Any) -> Any:
+        if isinstance(new, Tensor):
+            past, of = next(stored)
+            if not of and new.shape == past.shape:
+                return past
+            ((axis, kind),) = of.items()
+            return _filled(new, past, axis, sources[kind])
+        if isinstance(new, AGED):
+            # Coordinates differ in age from now on.
+            make: Any = type(new)
+            *parts, (time, _) = [next(stored) for _ in new]
+            (kind,) = parts[0][1].values()
+            pasts = [*(past for past, _ in parts), time.expand(1, sizes[kind])]
+            news = [*new[:-1], torch.zeros_like(new[0])]
+            pairs = zip(news, pasts, strict=True)
+            return make(*(_filled(one, past, 1, sources[kind]) for one, past in pairs))
+        return type(new)(*map(filled, new))
+
+    try:
+        return filled(fresh)
+    except (ValueError, RuntimeError):  # other axes than those of coordinates have changed
+        return fresh
 
 
-def _coordinates(method: Optimizer[Any], start: tuple[Tensor, Tensor]) -> list[dict[int, int]]:
+def _filled(new: Tensor, past: Tensor, axis: int, source: Tensor) -> Tensor:
+    """The new tensor with what the past one has of the same coordinates."""
+    source = source.to(past.device)
+    there = (source >= 0).nonzero().squeeze(1)
+    return new.index_copy(axis, there, past.index_select(axis, source[there]))
+
+
+def coordinates(method: Optimizer[Any], start: tuple[Tensor, Tensor]) -> list[dict[int, int]]:
     """For each tensor of a state, its axes of coordinates: of x (0), of y (1) or of both (2)."""
     one, other = (
         list(tensors(fresh_memory(method, (start[0].new_zeros(1, m), start[1].new_zeros(1, n)))))

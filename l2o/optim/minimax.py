@@ -18,7 +18,7 @@ from l2o.modules import Closure, ModuleGame, Overflow, is_finite
 from l2o.optim.averages import check_average, swapped, update_average
 from l2o.optim.buffers import Holders
 from l2o.optim.groups import OPTIONS, Groups, check_group, check_names, plain
-from l2o.optim.memory import carried, copied, fresh_memory, sources, structured
+from l2o.optim.memory import carried, coordinates, copied, fresh_memory, sources, structured
 from l2o.optim.setting import Setting, innermost, options_of, setting_of
 from l2o.optimizers import Optimizer, tensors
 from l2o.replay import BUFFERS, Replay
@@ -178,12 +178,11 @@ class Minimax(TorchOptimizer):
         method, start = setting.method, Iterate(*game.start)
         if self._begun:
             own = dict(self._own)
-            game.zero_sum = own["zero_sum"]
-            memory = self._present_memory(setting, start)
+            game.expect(own["zero_sum"])
+            memory = self._present_memory(game, setting)
         else:
             own = {"iteration": 0}
-            game.share()
-            game.state_costs()
+            game.begin()
             memory = method.init(game, start)
         proposed, memory = method.step(game, start, memory)
         points = []
@@ -267,9 +266,9 @@ class Minimax(TorchOptimizer):
             self._holders = Holders(parameters)
         return self._holders
 
-    def _present_memory(self, setting: Setting, start: Iterate) -> Any:
+    def _present_memory(self, game: ModuleGame, setting: Setting) -> Any:
         """The method's state, for the parameters that are not frozen now."""
-        own = self._own
+        own, method, start = self._own, setting.method, Iterate(*game.start)
         if own["trained"] != setting.places:
             sizes = [parameter.numel() for parameter in self._parameters()]
             x, y = (
@@ -277,9 +276,10 @@ class Minimax(TorchOptimizer):
                 for before, now in zip(own["trained"], setting.places, strict=True)
             )
             m, n = (sum(sizes[i] for i in before) for before in own["trained"])
-            return carried(setting.method, start, own["memory"], (m, n), (x, y))
+            fresh, axes = method.init(game, start), coordinates(method, start)
+            return carried(fresh, own["memory"], axes, (m, n), (x, y))
         if self._memory is None:
-            self._memory = structured(fresh_memory(setting.method, start), own["memory"])
+            self._memory = structured(fresh_memory(method, start), own["memory"])
         return self._memory
 
     def _update_average(self) -> None:

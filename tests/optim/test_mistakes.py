@@ -249,6 +249,16 @@ def test_closures(name: str) -> None:
     assert not opt.state
 
 
+def test_a_game_of_another_kind() -> None:
+    """In a micro-batch, or later on."""
+    players = Parameters()
+    opt = optim.Adam(players.groups())
+    expected = "closure: expected the kind of costs of before in every call"
+    refused(expected, lambda: opt.step([players.zero_sum, players.general_sum]))
+    opt.step(players.general_sum)
+    refused(expected, lambda: opt.step(players.zero_sum))
+
+
 @pytest.mark.parametrize("name", sorted(ZERO_SUM))
 def test_methods_for_zero_sum_games(name: str) -> None:
     players = Parameters()
