@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.games import Game, join
+from l2o.games import Costs, Game, join
 from l2o.io.seeds import generator
 from l2o.optimizers import TwinL2O
 from l2o.problems import (
@@ -39,6 +39,29 @@ class Cubic(Problem):
 
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (theta["c"] * x**3).sum(-1) + x.sum(-1) * y.prod(-1) - (y**2).sum(-1)
+
+
+class Open(Problem):
+    """Another problem without its closed forms."""
+
+    def __init__(self, inner: Problem) -> None:
+        super().__init__(m=inner.m, n=inner.n)
+        self.inner = inner
+        self.affine = inner.affine
+
+    def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
+        return self.inner.sample_parameters(count, generator)
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return self.inner.objective(x, y, theta)
+
+
+class TwoCosts(Open):
+    """Another problem, its zero-sum costs written as those of a general-sum game."""
+
+    def costs(self, x: Tensor, y: Tensor, theta: Theta) -> Costs:
+        f = self.inner.objective(x, y, theta)
+        return Costs(f, -f)
 
 
 def double_batch(problem: Problem, count: int, seed: int = 0) -> tuple[Instances, Iterate]:

@@ -8,43 +8,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor
 
-from l2o.games import Costs, join
+from l2o.games import join
 from l2o.io.seeds import generator
-from l2o.problems import Instances, MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw, Theta
+from l2o.problems import Instances, MatrixGame, Problem, RotatedSaddle, Saddle, Seesaw
 from l2o.problems.matrix_game import singular_vectors
-from tests.helpers import PROBLEMS, double_batch, gradients
+from tests.helpers import PROBLEMS, Open, TwoCosts, double_batch, gradients
 
 problems = pytest.mark.parametrize("problem", PROBLEMS.values(), ids=PROBLEMS)
 
 
-class Open(Problem):
-    """Another problem without its closed forms."""
-
-    def __init__(self, inner: Problem) -> None:
-        super().__init__(m=inner.m, n=inner.n)
-        self.inner = inner
-
-    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
-        return self.inner.objective(x, y, theta)
-
-
-class GeneralSum(Problem):
-    """Another problem, its zero-sum costs written as of a general-sum game."""
-
-    def __init__(self, inner: Problem) -> None:
-        super().__init__(m=inner.m, n=inner.n)
-        self.inner = inner
-
-    def costs(self, x: Tensor, y: Tensor, theta: Theta) -> Costs:
-        f = self.inner.objective(x, y, theta)
-        return Costs(f, -f)
-
-
 @problems
-@pytest.mark.parametrize("kind", [Open, GeneralSum])
+@pytest.mark.parametrize("kind", [Open, TwoCosts])
 @pytest.mark.parametrize("copies", [1, 3])
 def test_closed_forms_equal_automatic_differentiation(
-    problem: Problem, kind: type[Open | GeneralSum], copies: int
+    problem: Problem, kind: type[Open], copies: int
 ) -> None:
     instances, _ = double_batch(problem, 7)
     rows = torch.arange(7).repeat(copies)
