@@ -219,7 +219,10 @@ class Evaluation:
             UserError: If a player's own cost depends on none of its parameters.
         """
         parameters = [self._players[player] for player in by]
-        value = self.costs[cost] if self._scaler is None else self._scaler.scale(self.costs[cost])
+        value = self.costs[cost]
+        if self._scaler is not None:
+            with torch.enable_grad():
+                value = self._scaler.scale(value)
         # With a graph of its own, so that layers say whether they can be differentiated twice.
         one = torch.ones_like(value, requires_grad=graph.get("create_graph", False))
         found = iter(_derivatives([value], [p for own in parameters for p in own], [one], **graph))
