@@ -33,6 +33,10 @@ MEANINGS = {
 """What PyTorch says when derivatives cannot be had, and what that means here."""
 
 
+class UsedUpError(UserError):
+    """A compiled module's graph serves one derivative, not one more."""
+
+
 class Stated(NamedTuple):
     """The costs that a closure states, without having called backward."""
 
@@ -297,6 +301,8 @@ def _derivatives(
     try:
         return torch.autograd.grad(outputs, inputs, weights, allow_unused=True, **graph)
     except RuntimeError as error:
+        if "donated buffers" in str(error):
+            raise UsedUpError(f"closure: {_TWICE}") from error
         for told, meant in MEANINGS.items():
             if told in str(error):
                 raise UserError(f"closure: {meant}") from error
