@@ -33,6 +33,10 @@ MEANINGS = {
 """What PyTorch says when derivatives cannot be had, and what that means here."""
 
 
+class UsedUpError(UserError):
+    """A compiled module's graph serves one derivative, not one more."""
+
+
 class Stated(NamedTuple):
     """The costs that a closure states, without having called backward."""
 
@@ -219,7 +223,10 @@ class Evaluation:
             UserError: If a player's own cost depends on none of its parameters.
         """
         parameters = [self._players[player] for player in by]
-        value = self.costs[cost] if self._scaler is None else self._scaler.scale(self.costs[cost])
+        value = self.costs[cost]
+        if self._scaler is not None:
+            with torch.enable_grad():
+                value = self._scaler.scale(value)
         # With a graph of its own, so that layers say whether they can be differentiated twice.
         one = torch.ones_like(value, requires_grad=graph.get("create_graph", False))
         found = iter(_derivatives([value], [p for own in parameters for p in own], [one], **graph))
@@ -294,6 +301,8 @@ def _derivatives(
     try:
         return torch.autograd.grad(outputs, inputs, weights, allow_unused=True, **graph)
     except RuntimeError as error:
+        if "donated buffers" in str(error):
+            raise UsedUpError(f"closure: {_TWICE}") from error
         for told, meant in MEANINGS.items():
             if told in str(error):
                 raise UserError(f"closure: {meant}") from error

@@ -16,8 +16,8 @@ from torch._utils import _unflatten_dense_tensors as unflatten
 from torch.amp.grad_scaler import GradScaler
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from l2o.closures import NAMES, Closure, Evaluation, Stated, general_sum, zero_sum
-from l2o.games import Costs, Game
+from l2o.closures import NAMES, Closure, Evaluation, Stated, UsedUpError, general_sum, zero_sum
+from l2o.games import Costs, Game, join
 from l2o.io.errors import UserError
 from l2o.replay import Replay
 
@@ -90,6 +90,8 @@ class ModuleGame(Game):
         self.m, self.n = (player.size for player in players)
         self.keeps_graphs = False
         """Whether evaluations are kept for products at the same point."""
+        self.apart = False
+        """Whether each cost needs an evaluation of its own, as with compiled modules."""
         self._at: list[Tensor] = [self._flat(player.parameters) for player in players]
         self._start = tuple(self._at)
         self._kept: list[Evaluation] = []
@@ -161,7 +163,15 @@ class ModuleGame(Game):
         return self._players[1].project(y)
 
     def _field(self, z: Tensor) -> Tensor:
-        return self._slopes(*self.split(z), (0, 1))
+        x, y = self.split(z)
+        if not self.apart:
+            try:
+                return self._slopes(x, y, (0, 1))
+            except UsedUpError:
+                if self.keeps_graphs:
+                    raise
+                self.apart = True
+        return join((self._slopes(x, y, (0,)), self._slopes(x, y, (1,))))
 
     def _field_x(self, x: Tensor, y: Tensor) -> Tensor:
         return self._slopes(x, y, (0,))

@@ -92,6 +92,7 @@ class Minimax(TorchOptimizer):
         own = options_of(method)
         self._options = list(own)
         self._needs_products = bool(getattr(innermost(method), "needs_products", False))
+        self._apart = False
         self._holders: Holders | None = None
         self._setting: Setting | None = None
         self._key: Any = None
@@ -153,7 +154,7 @@ class Minimax(TorchOptimizer):
             setting.device,
             self.scaler,
         )
-        game.keeps_graphs = self._needs_products
+        game.keeps_graphs, game.apart = self._needs_products, self._apart
         try:
             with holders.without_ddp():
                 self._advance(game, setting)
@@ -167,6 +168,7 @@ class Minimax(TorchOptimizer):
             skipped = True
         else:
             replay.end()
+            self._apart = game.apart
             self._update_average()
         if self.scaler is not None:
             _update_scale(self.scaler, skipped, setting.device)
