@@ -78,7 +78,7 @@ def _environment(directory: Path) -> dict[str, str]:
         ("compare", "comparison=figure9", "comparison: expected one of figure2_matrix_game, f"),
         ("compare", "safeguard=halper", "safeguard: expected one of halpern, none, got 'halper'"),
         ("evaluate", "safeguard.slack=1", "safeguard.slack: no such setting 'slack'"),
-        ("compare", "methods.ogd=1", "methods.ogd: no such setting 'ogd'; methods has adaptive"),
+        ("compare", "methods.ogd=1", "methods.ogd: no such setting 'ogd'; methods has acgd"),
         ("operations", "only=[led]", "only: no method 'led'; choose from gda"),
         ("rates", "problem=saddle", "problem: expected one of quadratic_game, got 'saddle'"),
         ("compare", "experiment=table1", "experiment: no such group of compare; it has comparis"),
