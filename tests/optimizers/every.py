@@ -14,6 +14,7 @@ from l2o.optimizers import (
     AlternatingLEAD,
     Anderson,
     FollowTheRidge,
+    Halpern,
     HalpernSafeguard,
     HandDesigned,
     LEADAdam,
@@ -43,6 +44,8 @@ LEARNED: dict[str, Optimizer[Any]] = {
 }
 OPTIMIZERS: dict[str, Optimizer[Any]] = {
     **METHODS,
+    # With larger steps the resolvent of a game that is not monotone need not exist.
+    "Halpern": Halpern(0.1),
     "Adam, at once": Adam(0.02),
     "SGD, alternating": SGD(0.1, -0.3, alternating=True),
     "LEADAdam, at once": LEADAdam(0.02),

@@ -31,5 +31,7 @@ def probe(game: Game, z: Tensor, field: Tensor) -> Tensor:
 
 def steepest(constant: Tensor, change: Tensor, moved: Tensor) -> Tensor:
     """max(L, ‖ΔG‖ / ‖Δz‖), (B, 1); a change without a move, or not finite, leaves L as it is."""
-    ratio = norm(change) / norm(moved)
+    still = (moved == 0).all(1, keepdim=True)
+    # Guarded inside as well: the gradient of what is not used must not be NaN.
+    ratio = norm(torch.where(still, 0, change)) / norm(torch.where(still, 1, moved))
     return torch.where(ratio.isfinite(), torch.maximum(constant, ratio), constant)
