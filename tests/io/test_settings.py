@@ -60,7 +60,7 @@ def _accepts(check: Any, value: Any, good: bool) -> None:
             r"problem\.c: no such setting, got 1; problem has a, b",
         ),
         ({"_target_": "l2o.problems.Seesaw", "a": [2, 1]}, r"problem\.a: the range \[2, 1\] is"),
-        ({"_target_": "l2o.problems.Problem"}, "expected a Problem"),
+        ({"_target_": "l2o.problems.Problem"}, r"expected a method objective\(self, x, y, theta\)"),
         ({"_target_": "nowhere.Seesaw"}, "cannot find nowhere.Seesaw.*PYTHONPATH"),
         ({"_target_": "seesaw"}, "expected the dotted path of a class, got 'seesaw'"),
         (3, "problem: expected settings by name, got 3"),
