@@ -241,12 +241,12 @@ class Game(ABC):
             with _recording():
                 z = _node(z)
                 value = self.flipped(self._field(z)) * w
-            return self.flipped(_derivatives(value, (z,))[0])
+            return self.flipped(_product(value, z, w))
         (x, y), (u, v) = self.split(z), self.split(w)
         with _recording():
             x, y = _node(x), _node(y)
             of_f, of_g = (self._gradient_along(player, x, y, u, v) for player in (0, 1))
-        return join((_derivatives(of_f, (x,))[0], _derivatives(of_g, (y,))[0]))
+        return join((_product(of_f, x, y, u, v), _product(of_g, y, x, u, v)))
 
     def _vjp(self, z: Tensor, w: Tensor) -> Tensor:
         if self.zero_sum:
@@ -254,7 +254,7 @@ class Game(ABC):
         with _recording():
             z = _node(z)
             value = self._field(z) * w
-        return _derivatives(value, (z,))[0]
+        return _product(value, z, w)
 
     def _coupling_x(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         with _recording():
@@ -263,7 +263,7 @@ class Game(ABC):
                 value = -self._field_y(x, y) * v
             else:
                 value = self._gradient_along(0, x, y, None, v)
-        return _derivatives(value, (x,))[0]
+        return _product(value, x, y, v)
 
     def _coupling_y(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
         with _recording():
@@ -272,7 +272,7 @@ class Game(ABC):
                 value = -self._field_x(x, y) * u
             else:
                 value = self._gradient_along(1, x, y, u, None)
-        return _derivatives(value, (y,))[0]
+        return _product(value, y, x, u)
 
     def _gradient_along(
         self, player: int, x: Tensor, y: Tensor, u: Tensor | None, v: Tensor | None
@@ -328,10 +328,6 @@ def _derivatives(
 
     Zeros for an input that the value does not depend on. The graph is freed unless it is to be
     retained.
-
-    Raises:
-        UserError: If the value only seems not to depend on an input, as its graph ends in a
-            derivative that PyTorch cannot differentiate.
     """
     if not value.requires_grad:
         return tuple(torch.zeros_like(tensor) for tensor in inputs)
@@ -343,24 +339,40 @@ def _derivatives(
         create_graph=torch.is_grad_enabled(),
         allow_unused=True,
     )
-    if any(part is None for part in found) and _ends_in_error(value):
-        raise UserError(
-            "products: expected costs that can be differentiated twice, got a function that was "
-            "marked with @once_differentiable; use another one, or a method without products"
-        )
     return tuple(
         torch.zeros_like(tensor) if part is None else part
         for part, tensor in zip(found, inputs, strict=True)
     )
 
 
-def _ends_in_error(value: Tensor) -> bool:
-    """Whether the graph of a value has a node that would raise an error, were it ever reached.
+def _product(value: Tensor, by: Tensor, *held: Tensor) -> Tensor:
+    """d Σ value / d by, of a value that has a derivative in it; see `_derivatives`.
+
+    Args:
+        value: Of any shape.
+        by: What it is differentiated by.
+        held: What else it was computed from.
+
+    Raises:
+        UserError: If a part of the value only seems not to depend on that, as its graph ends in a
+            derivative that PyTorch cannot differentiate.
+    """
+    if _ends_in_error(value, (by, *held)):
+        raise UserError(
+            "products: expected costs that can be differentiated twice, got a function that was "
+            "marked with @once_differentiable; use another one, define the products of a problem "
+            "(coupling_x, coupling_y, jvp), or choose a method without products"
+        )
+    return _derivatives(value, (by,))[0]
+
+
+def _ends_in_error(value: Tensor, inputs: tuple[Tensor, ...]) -> bool:
+    """Whether the graph from inputs to a value has a node that raises an error where it is reached.
 
     PyTorch cuts the graph of a derivative off at a function that is differentiable only once, and
     puts such a node there; with inputs given, it passes by it.
     """
-    waiting, seen = [value.grad_fn], set()
+    waiting, seen = [value.grad_fn], {tensor.grad_fn for tensor in inputs}
     while waiting:
         node = waiting.pop()
         if node is None or node in seen:

@@ -83,7 +83,7 @@ def safeguarded(
     if settings.get(TARGET) is None:
         return {}
     if not optimizers:
-        raise UserError("safeguard: expected a checkpoint to guard, as in checkpoints=[PATH]")
+        raise UserError("safeguard: expected a checkpoint to guard, as in 'checkpoints=[PATH]'")
     wrapped = {
         name: build({**settings, "optimizer": optimizer}, Optimizer, "safeguard")
         for name, optimizer in optimizers.items()

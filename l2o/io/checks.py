@@ -151,5 +151,5 @@ def names(name: str, value: object) -> list[str]:
     """A list of names or paths; raises UserError otherwise."""
     if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
         example = value if isinstance(value, str) and value.isprintable() else "first,second"
-        raise refusal(name, f"a list, as in {name}=[{example}]", value)
+        raise refusal(name, f"a list, as in '{name}=[{example}]'", value)
     return list(value)

@@ -58,3 +58,7 @@ def check_batch(where: str, parameters: object, count: int) -> None:
                 "repeat what is the same for all instances, value.expand(count, …), or keep it in "
                 "the problem itself and use it as value.to(x)"
             )
+        if value.layout is not torch.strided:
+            raise UserError(
+                f"{where}: expected {name} to be dense, got {value.layout}; write value.to_dense()"
+            )

@@ -172,6 +172,7 @@ def plot_plane(
         share = percent(2)(success.double().mean().item())
         axis.set_title(f"{label}  ·  {share}", fontsize=11)
         axis.set_xlabel(names[0], parse_math=False, style="italic")
+        axis.locator_params(axis="x", nbins=5)
         tidy(axis)
     axes[0].set_ylabel(names[1], parse_math=False, style="italic")
     figure.colorbar(points, ax=axes, label=f"share of {starts} starts that succeed")

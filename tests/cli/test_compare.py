@@ -231,9 +231,9 @@ def test_a_problem_without_solutions_is_measured_by_gradient_norms(tmp_path: Pat
     [
         ("only=[ogda,led]", "only: no method 'led'; choose from gda, alternating_gda"),
         ("only=[]", "only: expected at least one method or checkpoint, got none"),
-        ("only=ogda", r"only: expected a list, as in only=\[ogda\], got 'ogda'"),
+        ("only=ogda", r"only: expected a list, as in 'only=\[ogda\]', got 'ogda'"),
         ("only=[gmres]", "GMRES: expected a game whose field is affine"),
-        ("checkpoints=some.ckpt", r"checkpoints: expected a list, as in checkpoints=\[some"),
+        ("checkpoints=some.ckpt", r"checkpoints: expected a list, as in 'checkpoints=\[some"),
         ("checkpoints=[none.ckpt]", r"none\.ckpt: no such file"),
         ("+methods.ogda.step_size=-1", r"methods\.ogda\.step_size: expected a number above 0"),
         ("+methods.ogda.step=1", r"methods\.ogda\.step: no such setting, got 1; .* has step_size$"),

@@ -107,6 +107,20 @@ class WrongBackward(Problem):
         return (Backward.apply(x) * y).sum(-1)
 
 
+@broken(r"Sign.objective: expected a derivative by x in some direction of .* by finite")
+class Sign(Problem):
+    """A constant, differentiated as if it were x; nothing of single precision in it."""
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return ((x.sign().detach() + x - x.detach()) * y).sum(-1)
+
+
+@broken(r"Brain.objective: expected to be computed in x's float type, .* rounded to single")
+class Brain(Problem):
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return (x.bfloat16() * y.bfloat16()).sum(-1).to(x)
+
+
 @broken(r"Undefined.objective: expected a derivative by x .* of .*, got nan", start_x=[-0.9, -0.5])
 class Undefined(Problem):
     """The branch that is not taken makes the derivative NaN."""
@@ -138,13 +152,13 @@ class OnceTanh(torch.autograd.Function):
         return upstream * (1 - ctx.saved_tensors[0].tanh() ** 2)
 
 
-@broken(r"Once.objective: expected .*second.* differentiated twice.* products")
+@broken(r"Once.objective: products: expected costs that can be differentiated twice")
 class Once(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
         return (OnceTanh.apply(x) * y).sum(-1)
 
 
-@broken(r"OncePart.objective: expected .*second.* differentiated twice.* products")
+@broken(r"OncePart.objective: products: expected costs that can be differentiated twice")
 class OncePart(Problem):
     """The other part hides that one is missing."""
 
@@ -342,6 +356,17 @@ class Fixed(Problem):
         return ((x @ A) * y).sum(-1)
 
 
+@broken(r"Layers.objective failed on .* in float64: .*of a module module.to\(x\)", m=3, n=3)
+class Layers(Problem):
+    """A recurrent network says in other words that types are mixed."""
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            layer = torch.nn.RNN(1, 1, batch_first=True, dtype=torch.float32)
+        return (layer(x.unsqueeze(-1))[0].squeeze(-1) * y).sum(-1)
+
+
 @broken(r"FixedDouble.objective failed on .* in float32: .*constants must", m=3, n=2)
 class FixedDouble(Problem):
     def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
@@ -393,6 +418,36 @@ class Elsewhere(Good):
         return Iterate(torch.zeros(count, 1, **options), torch.zeros(count, 2, **options))
 
 
+@broken(r"NoPair.sample_start: expected a pair, Iterate\(x, y\); got None")
+class NoPair(Good):
+    def sample_start(self, count: int, generator: torch.Generator, **options: Any) -> Any:
+        return None
+
+
+@broken(r"StartOfNaN.sample_start: expected finite numbers in start_x, got NaN")
+class StartOfNaN(Good):
+    def sample_start(self, count: int, generator: torch.Generator, **options: Any) -> Iterate:
+        x, y = super().sample_start(count, generator, **options)
+        return Iterate(x.log(), y)
+
+
+@broken(r"Infinite.sample_parameters: expected finite numbers in c, .* is defined nowhere")
+class Infinite(Problem):
+    """One instance of three has no costs."""
+
+    def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
+        return {"c": torch.linspace(0, 1, count).unsqueeze(1).reciprocal()}
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return (theta["c"] * x * y).sum(-1)
+
+
+@broken(r"Sparse.sample_parameters: expected c to be dense, got .*; write value.to_dense")
+class Sparse(Good):
+    def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
+        return {"c": torch.eye(count).to_sparse()}
+
+
 @broken(r"SharedDraw.draw: expected batch with the batch axis first")
 class SharedDraw(Good):
     def draw(self, count: int, generator: torch.Generator) -> Theta:
@@ -409,6 +464,11 @@ class OnlyDrawn(Good):
 
 
 # What is declared.
+
+
+@broken(r"Limitless.limit: expected a number above 0, .* got nan")
+class Limitless(Good):
+    limit = float("nan")
 
 
 @broken(r"Curved.affine: expected a field that is affine.*declare affine = False")

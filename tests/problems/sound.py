@@ -62,6 +62,14 @@ class Phases(Problem):
 
 
 @sound()
+class Length(Problem):
+    """Its second derivatives are zero but for rounding."""
+
+    def objective(self, x: Tensor, y: Tensor, theta: Theta) -> Tensor:
+        return (x - y).norm(dim=-1)
+
+
+@sound()
 class HalfPrecision(Problem):
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         return {"c": torch.rand(count, 1, generator=generator).half()}

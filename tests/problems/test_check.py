@@ -10,6 +10,7 @@ import torch
 from l2o import UserError, unroll
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import summarize
+from l2o.games import join
 from l2o.io.seeds import generator
 from l2o.optimizers import CGD, GDA, StructuredTwin
 from l2o.problems import MatrixGame, Noisy, QuadraticGame
@@ -61,10 +62,14 @@ def test_products_of_what_is_differentiable_once_are_refused_when_they_are_used(
     instances = BROKEN["Once"][0]().sample(2, generator(0))
     start = instances.problem.sample_start(2, generator(0, "start"))
     assert unroll(GDA(), instances, start, 3).x.isfinite().all()
-    with pytest.raises(
-        UserError, match="products: expected costs that can be differentiated twice"
-    ):
+    expected = "products: expected costs that can be differentiated twice"
+    with pytest.raises(UserError, match=expected):
         unroll(CGD(), instances, start, 3)
+    # Of both players together: that y's part has a derivative hides that x's has none.
+    z = join(start)
+    for product in (instances.jvp, instances.vjp):
+        with pytest.raises(UserError, match=expected):
+            product(z, z)
 
 
 @pytest.mark.parametrize("name", ["Logarithm", "Nowhere"])

@@ -27,7 +27,7 @@ def load(path: str | Path, *, trust_classes: bool = False) -> LearnedOptimizer[A
 
     Args:
         path: A `.ckpt` file that a training run wrote, or the name of an optimizer that comes
-            with the package, see `l2o.io.pretrained()`.
+            with the package, see `l2o.pretrained()`.
         trust_classes: Also build classes that the file names outside `l2o`. Importing them
             runs their code: opt in only for files that you trust.
 

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from l2o.games import join
+from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.norms import norm
 from l2o.problems.checking.calls import STEP
@@ -27,6 +28,10 @@ AWAY = 1e-3
 
 def check_claims(game: Instances, z: Tensor) -> None:
     """Refuses declarations that are not true."""
+    limit: object = game.limit
+    if not isinstance(limit, int | float) or not limit > 0:
+        expected = "a number above 0, beyond which a coordinate has diverged"
+        raise checks.refusal(named(game, "limit"), expected, limit)
     if game.affine:
         further = z + noise(z, "affine")
         middle = game.field((z + further) / 2)

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from l2o.games import Game, join
+from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.norms import norm
 from l2o.problems.checking.names import costs_of, named, trying
@@ -28,6 +29,8 @@ ROUNDING = 1e3
 """Of a value that is differentiated, in units of the last place."""
 NUDGE = 1e-12
 """A move that single precision does not see."""
+MOVE = 1e-2
+"""A move that half precision sees, too."""
 PLACES = 9
 """Points of a way along which a piecewise constant function is looked for."""
 CUT = (
@@ -35,7 +38,8 @@ CUT = (
     "or its backward pass another function's?"
 )
 TWICE = (
-    "use functions that can be differentiated twice, or define coupling_x, coupling_y and jvp; "
+    "use functions that can be differentiated twice, without .detach(), or define coupling_x, "
+    "coupling_y and jvp; "
     "this matters to methods with products (CGD, LEAD, …) and to meta-gradients through the game"
 )
 
@@ -123,7 +127,9 @@ def _check_precision(
 ) -> None:
     """Refuses values in double precision that are rounded to single precision."""
     seen = (change * NUDGE).abs() > 100 * torch.finfo(size.dtype).eps * size
-    if seen.all() and (value(NUDGE) == value(0)).all():
+    held = (value(NUDGE) == value(0)).all()
+    moved = (value(MOVE) - value(0)).abs() > NUDGE * size
+    if seen.all() and held and moved.all():
         raise UserError(
             f"{where}: expected to be computed in x's float type, float64, got values that are "
             "rounded to single precision; leave out .float() and the like"
@@ -204,7 +210,8 @@ def check_products(game: Instances, z: Tensor) -> None:
     for method, (product, function) in tried.items():
         closed = game.problem.overrides(method)
         where = named(game, method) if closed else costs_of(game)
-        with trying(where, f"{len(game)} instances, differentiated twice; {TWICE}"):
+        what = f"{len(game)} instances, differentiated twice; {TWICE}"
+        with trying(where, what), checks.naming(where):
             found = product()
         compared = compare(found, function, norm(found), size)
         if compared.wrong.any():
@@ -220,8 +227,9 @@ def _check_transposes(game: Instances, z: Tensor, w: Tensor, other: Tensor) -> N
     jvp, vjp = game.jvp(z, w), game.vjp(z, other)
     first, second = ((pair[0] * pair[1]).sum(1) for pair in ((other, jvp), (vjp, w)))
     scale = norm(other) * norm(jvp) + norm(vjp) * norm(w)
+    rounding = ROUNDING * torch.finfo(z.dtype).eps * norm(other) * (norm(game.field(z)) + norm(w))
     where = costs_of(game)
-    if ((first - second).abs() > CLOSE * scale.squeeze(1)).any():
+    if ((first - second).abs() > (CLOSE * scale + rounding).squeeze(1)).any():
         raise UserError(
             f"{where}: expected symmetric second derivatives, ⟨w′, J w⟩ = ⟨Jᵀ w′, w⟩, got "
             f"{first[0].item():.4g} and {second[0].item():.4g}; {TWICE}"
@@ -231,7 +239,7 @@ def _check_transposes(game: Instances, z: Tensor, w: Tensor, other: Tensor) -> N
     passed = torch.zeros_like(z)
     if field.requires_grad:
         (passed,) = torch.autograd.grad(field, point, allow_unused=True, materialize_grads=True)
-    if (norm(passed - vjp) > CLOSE * (norm(vjp) + norm(passed))).any():
+    if (norm(passed - vjp) > CLOSE * (norm(vjp) + norm(passed)) + rounding).any():
         where = named(game, "field") if game.problem.overrides("field") else where
         raise UserError(
             f"{where}: expected a field that passes meta-gradients, Jᵀ w = {_rounded(vjp[0])}, got "

@@ -12,9 +12,11 @@ from l2o.io.errors import UserError
 from l2o.problems.instances import Instances
 
 CONSTANTS = (
-    "constants must have x's float type and device: write constant.to(x), or make them parameters "
-    "(sample_parameters), which are cast"
+    "constants must have x's float type and device: write constant.to(x), of a module "
+    "module.to(x), or make them parameters (sample_parameters), which are cast"
 )
+MIXED = (("float", "double"), ("float32", "float64"), ("mixed dtype",))
+"""Words of what PyTorch says where single and double precision meet."""
 
 
 def named(game: Instances, method: str) -> str:
@@ -41,8 +43,7 @@ def trying(where: str, what: str) -> Iterator[None]:
         raise
     except Exception as error:
         reason = str(error).strip().split("\n")[0]
-        # What PyTorch says where single and double precision meet.
-        mixed = all(name in reason.lower() for name in ("float", "double"))
+        mixed = any(all(word in reason.lower() for word in words) for words in MIXED)
         remedy = f"; {CONSTANTS}" if mixed else ""
         raise UserError(
             f"{where} failed on {what}: {type(error).__name__}: {reason}{remedy}"

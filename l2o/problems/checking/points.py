@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from l2o.games import Iterate, join
+from l2o.io.errors import UserError
 from l2o.io.seeds import generator
+from l2o.problems.checking.names import costs_of, named
 from l2o.problems.instances import Instances
 
 SPREADS = (0.1, 1e-3, 0.0)
@@ -27,12 +29,22 @@ def defined_points(game: Instances, start: Iterate) -> tuple[Instances, Tensor]:
 
     They are close to the start if there are any, else close to the origin or in its positive
     orthant.
+
+    Raises:
+        UserError: If costs are defined nowhere because of a parameter that is not finite.
     """
     z = join(start)
     offset = noise(z, "points")
     tried = [z + spread * offset for spread in SPREADS]
     tried += [offset, offset.abs(), 10 * offset.abs()]
     best = [(_defined(game, point), point) for point in tried]
+    never = ~torch.stack([defined for defined, _ in best]).any(0)
+    for name, value in game.theta.items():
+        if not value[never].isfinite().all():
+            raise UserError(
+                f"{named(game, 'sample_parameters')}: expected finite numbers in {name}, got NaN "
+                f"or infinity, with which {costs_of(game)} is defined nowhere"
+            )
     # The first of those with the most.
     defined, point = max(best, key=lambda one: int(one[0].sum()))
     return game.select(defined), point[defined]

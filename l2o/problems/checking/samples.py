@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from l2o.games import Iterate
 from l2o.io.errors import UserError
 from l2o.io.seeds import generator
-from l2o.problems.checking.names import expect, same, trying
+from l2o.problems.checking.names import expect, named, same, told, trying
 from l2o.problems.given import check_batch
 from l2o.problems.instances import Instances
 
@@ -36,14 +36,8 @@ def sampled(problem: Problem, dtype: torch.dtype) -> tuple[list[Instances], Iter
     with trying(f"{name}.sample_parameters", f"{COUNT} instances"):
         game, again = (problem.sample(COUNT, _source(), dtype=dtype) for _ in range(2))
         problem.sample(OTHER, _source(), dtype=dtype)
-    with trying(f"{name}.sample_start", f"{COUNT} instances"):
-        start = Iterate(*problem.sample_start(COUNT, _source(), dtype=dtype))
-        start_again = Iterate(*problem.sample_start(COUNT, _source(), dtype=dtype))
-    for which, point in zip(("start_x", "start_y"), (start.x, start.y), strict=True):
-        size = game.m if which == "start_x" else game.n
-        like = torch.empty(COUNT, size, dtype=dtype)
-        expect(f"{name}.sample_start", f"a starting point {which} for each instance", point, like)
-    parts = [*zip(start, start_again, strict=True)]
+    start = _start(game, dtype)
+    parts = [*zip(start, _start(game, dtype), strict=True)]
     parts += [(value, again.theta[key]) for key, value in game.theta.items()]
     if not all(same(*both) for both in parts) or not same(before, torch.get_rng_state()):
         raise UserError(
@@ -51,6 +45,21 @@ def sampled(problem: Problem, dtype: torch.dtype) -> tuple[list[Instances], Iter
             "others; draw from `generator` alone, as in torch.rand(…, generator=generator)"
         )
     return _games(game, start), start
+
+
+def _start(game: Instances, dtype: torch.dtype) -> Iterate:
+    """Starting points, one for each instance; raises UserError if they are none."""
+    where = named(game, "sample_start")
+    with trying(where, f"{COUNT} instances"):
+        start: Any = game.problem.sample_start(COUNT, _source(), dtype=dtype)
+    if not isinstance(start, tuple) or len(start) != 2:
+        raise UserError(f"{where}: expected a pair, Iterate(x, y); {told(start)}")
+    for which, point, size in zip(("start_x", "start_y"), start, (game.m, game.n), strict=True):
+        like = torch.empty(COUNT, size, dtype=dtype)
+        expect(where, f"a starting point {which} for each instance", point, like)
+        if not point.isfinite().all():
+            raise UserError(f"{where}: expected finite numbers in {which}, got NaN or infinity")
+    return Iterate(*start)
 
 
 def _games(game: Instances, start: Iterate) -> list[Instances]:
