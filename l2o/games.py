@@ -150,35 +150,43 @@ class Game(ABC):
 
     def field(self, z: Tensor) -> Tensor:
         """G(z) = (∇ₓf, ∇_y g), (B, d)."""
+        self._expect(z=z)
         return self._derived(self._field, z)
 
     def field_x(self, x: Tensor, y: Tensor) -> Tensor:
         """∇ₓf, the first half of the field, (B, m)."""
+        self._expect(x=x, y=y)
         return self._derived(self._field_x, x, y)
 
     def field_y(self, x: Tensor, y: Tensor) -> Tensor:
         """∇_y g, the second half of the field, (B, n)."""
+        self._expect(x=x, y=y)
         return self._derived(self._field_y, x, y)
 
     def jvp(self, z: Tensor, w: Tensor) -> Tensor:
         """J w at z, (B, d)."""
+        self._expect(z=z, w=w)
         return self._derived(self._jvp, z, w)
 
     def vjp(self, z: Tensor, w: Tensor) -> Tensor:
         """Jᵀ w at z, (B, d)."""
+        self._expect(z=z, w=w)
         return self._derived(self._vjp, z, w)
 
     def coupling(self, z: Tensor, w: Tensor) -> Tensor:
         """(∇²xy f·v, ∇²yx g·u) for w = (u, v): the off-diagonal blocks of J times w, (B, d)."""
+        self._expect(z=z, w=w)
         (x, y), (u, v) = self.split(z), self.split(w)
         return join((self.coupling_x(x, y, v), self.coupling_y(x, y, u)))
 
     def coupling_x(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """∇²xy f·v, (B, m), for v of (B, n)."""
+        self._expect(x=x, y=y, v=v)
         return self._derived(self._coupling_x, x, y, v)
 
     def coupling_y(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
         """∇²yx g·u, (B, n), for u of (B, m)."""
+        self._expect(x=x, y=y, u=u)
         return self._derived(self._coupling_y, x, y, u)
 
     def resolvent(self, z: Tensor, step: float | Tensor) -> Tensor:
@@ -188,6 +196,9 @@ class Game(ABC):
             z: (B, d).
             step: α > 0, a number or (B, 1).
         """
+        self._expect(z=z)
+        if not isinstance(step, Tensor):
+            checks.positive("step", step)
         return self._derived(self._resolvent, z, step)
 
     @property
@@ -204,6 +215,19 @@ class Game(ABC):
     def flipped(self, w: Tensor) -> Tensor:
         """w with the sign of y's part turned: in a zero-sum game from G to ∇f, and back."""
         return join((w[..., : self.m], -w[..., self.m :]))
+
+    def _expect(self, **points: object) -> None:
+        """Refuses what is no point of every instance, or no vector there.
+
+        Args:
+            points: By name: x and u of (B, m), y and v of (B, n), z and w of (B, d).
+        """
+        sizes = {"x": self.m, "u": self.m, "y": self.n, "v": self.n}
+        for name, value in points.items():
+            shape = (len(self), sizes.get(name, self.m + self.n))
+            if not isinstance(value, Tensor) or value.shape != shape:
+                got = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
+                raise UserError(f"{name}: expected a tensor of shape {shape}, got {got}")
 
     def _derived(self, derive: Callable[..., Tensor], *args: Tensor | float) -> Tensor:
         if self._recorded:

@@ -87,6 +87,9 @@ def unroll(
     checks.count("first", first, minimum=0)
     detach = Detach(checks.choice("detach", detach, Detach))
     check_generator(generator)
+    checks.flag("record", record)
+    if watch is not None and not callable(watch):
+        raise checks.refusal("watch", "a function of an iterate and a state, or None", watch)
     if state is not None:
         check_state(state, len(game))
     seen = game if detach is Detach.NONE else game.constant()

@@ -13,6 +13,7 @@ import l2o
 from l2o import Detach, HalpernSafeguard, Iterate, UserError, unroll
 from l2o.evaluation.measure import measure
 from l2o.evaluation.tuning import tune
+from l2o.games import join
 from l2o.io.seeds import generator
 from l2o.optimizers import GDA, OGDA, AdaptiveOGDA, Optimizer, StructuredTwin, TwinL2O
 from l2o.problems import MatrixGame, Noisy, Saddle, Seesaw
@@ -21,6 +22,7 @@ PROBLEM = MatrixGame(m=2, n=3)
 GAME = PROBLEM.sample(4, generator(0))
 START = PROBLEM.sample_start(4, generator(0))
 X, Y = START
+Z = join(START)
 TWIN = TwinL2O(hidden_size=3)
 OPTIMIZERS: list[Optimizer[Any]] = [GDA(), TWIN, StructuredTwin(), HalpernSafeguard(GDA())]
 
@@ -137,14 +139,46 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "times": (lambda: GAME.repeat(0), r"times: .* got 0"),
     "other family": (
         lambda: GAME.concatenate(Seesaw().sample(2, source())),
-        r"concatenate: .* of a MatrixGame with m=2 and n=3 as well, got an Instances",
+        r"concatenate: .* of a MatrixGame with m=2 and n=3 in .*, got an Instances",
+    ),
+    "other type": (
+        lambda: GAME.concatenate(GAME.to(torch.double)),
+        r"concatenate: .* in torch.float32 on cpu, too",
     ),
     "a point": (lambda: GAME.concatenate(X), r"concatenate: expected instances of a MatrixGame"),
     "to": (lambda: GAME.to(torch.long), r"dtype: expected a float type .* got torch.int64"),
     "to nowhere": (lambda: GAME.to("nowhere"), r"device: .* got 'nowhere'"),
     "to nothing": (lambda: GAME.to(None), r"device: .* got None"),
+    "to a device of another machine": (
+        lambda: GAME.to("mtia"),
+        r"device: expected .* that PyTorch has here \(.*\), got 'mtia'",
+    ),
+    # asked for derivatives
+    "field of x": (lambda: GAME.field(X), r"z: expected a tensor of shape \(4, 5\), got \(4, 2\)"),
+    "field of a pair": (
+        lambda: GAME.field(START),
+        r"z: expected a tensor of shape .*, got Iterate",
+    ),
+    "field of fewer": (lambda: GAME.field_y(X[:3], Y[:3]), r"x: .* \(4, 2\), got \(3, 2\)"),
+    "product": (lambda: GAME.jvp(Z, Z[:1]), r"w: .* of shape \(4, 5\), got \(1, 5\)"),
+    "transposed": (lambda: GAME.vjp(Z, X), r"w: .* got \(4, 2\)"),
+    "coupling": (lambda: GAME.coupling_x(X, Y, X), r"v: .* \(4, 3\), got \(4, 2\)"),
+    "couplings": (lambda: GAME.coupling(Z, X), r"w: .* got \(4, 2\)"),
+    "step": (lambda: GAME.resolvent(Z, -1), r"step: expected a number above 0, got -1"),
+    "costs": (lambda: GAME.costs(X[:1], Y), r"x: .* \(4, 2\), got \(1, 2\)"),
+    "distance": (lambda: GAME.distance(X, X), r"distance: .* y of shape \(…, 4, 3\), got \(4, 2\)"),
+    # watched
+    "record": (lambda: unroll(GDA(), GAME, START, 3, record="no"), r"record: .* got 'no'"),
+    "watch": (lambda: unroll(GDA(), GAME, START, 3, watch=5), r"watch: expected a function"),
     # loaded
     "load": (lambda: l2o.load(None), r"path: expected the path of a checkpoint.* got None"),
+    "load nothing": (lambda: l2o.load(""), r"path: expected a path, got ''"),
+    "load a directory": (
+        lambda: l2o.load("."),
+        r"\.: expected a file, got a directory; .* best.ckpt",
+    ),
+    "load a long name": (lambda: l2o.load("a" * 5000), r"path: .* names of at most 255 bytes"),
+    "load with trust": (lambda: l2o.load("a", trust_classes="b"), r"trust_classes: .* got 'b'"),
     "load a config": (lambda: l2o.load({"a": 1}), r"path: .* got \{'a': 1\}"),
 }
 

@@ -39,7 +39,11 @@ def read_tensors(path: str | Path) -> Any:
         content = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise UserError(f"{path}: no such file") from None
-    except (PermissionError, IsADirectoryError) as error:
+    except IsADirectoryError:
+        raise UserError(
+            f"{path}: expected a file, got a directory; of a run, take checkpoints/best.ckpt in it"
+        ) from None
+    except PermissionError as error:
         raise UserError(f"{path}: cannot be read ({error.strerror})") from None
     except pickle.UnpicklingError:
         raise UserError(

@@ -35,8 +35,9 @@ def check_device(device: object) -> torch.device:
     if not isinstance(device, str | torch.device):
         raise checks.refusal("device", expected, device)
     try:
-        return torch.device(device)
-    except RuntimeError:
+        return torch.empty(0, device=device).device
+    except (RuntimeError, AssertionError) as error:  # the latter where PyTorch is built without it
+        expected += f" that PyTorch has here ({str(error).splitlines()[0]})"
         raise checks.refusal("device", expected, device) from None
 
 

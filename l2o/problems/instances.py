@@ -81,6 +81,7 @@ class Instances(Game):
         return Iterate(x, y)
 
     def costs(self, x: Tensor, y: Tensor) -> Costs:
+        self._expect(x=x, y=y)
         return Costs(*self._of(self.problem.costs, x, y))
 
     def at(self, iteration: int) -> Instances:
@@ -98,6 +99,12 @@ class Instances(Game):
 
     def distance(self, x: Tensor, y: Tensor) -> Distance:
         """Distances of x and of y to the nearest solution, (..., B) each."""
+        leading, count = x.shape[:-2], len(self)
+        if x.shape != (*leading, count, self.m) or y.shape != (*leading, count, self.n):
+            raise UserError(
+                f"distance: expected x of shape (…, {count}, {self.m}) and y of shape "
+                f"(…, {count}, {self.n}), got {tuple(x.shape)} and {tuple(y.shape)}"
+            )
         if self._copies > 1:
             x, y = (torch.unflatten(point, -2, (self._copies, -1)) for point in (x, y))
         near_x, near_y = self.problem.nearest(x, y, self.theta)
@@ -133,10 +140,12 @@ class Instances(Game):
         Raises:
             UserError: If they are of another problem, or were not drawn alike.
         """
-        kinds = [(type(g.problem), g.m, g.n) for g in (self, other) if isinstance(g, Instances)]
+        games = [game for game in (self, other) if isinstance(game, Instances)]
+        kinds = [(type(g.problem), g.m, g.n, g.dtype, g.device.type) for g in games]
         if len(kinds) < 2 or kinds[0] != kinds[1]:
             family = f"{type(self.problem).__name__} with m={self.m} and n={self.n}"
-            raise checks.refusal("concatenate", f"instances of a {family} as well", other)
+            where = f"in {self.dtype} on {self.device}"
+            raise checks.refusal("concatenate", f"instances of a {family} {where}, too", other)
         if (self.seed, self._sampled) != (other.seed, other._sampled) and self.seed is not None:
             raise UserError("concatenate: expected parts of one batch, whose draws are the same")
         first, second = (game.select(slice(None)) for game in (self, other))

@@ -48,6 +48,8 @@ def load_checkpoint(path: str | Path, *, trust_classes: bool = False) -> Checkpo
     """The optimizer of a checkpoint together with its settings; see `load`."""
     if not isinstance(path, str | Path):
         raise checks.refusal("path", "the path of a checkpoint, or the name of one", path)
+    checks.path("path", str(path))
+    checks.flag("trust_classes", trust_classes)
     own = None if Path(path).exists() else shipped(path)
     if own is None and not Path(path).exists():
         names = ", ".join(pretrained())
