@@ -175,7 +175,7 @@ CALLS: dict[str, tuple[Callable[[], Any], str]] = {
     "load nothing": (lambda: l2o.load(""), r"path: expected a path, got ''"),
     "load a directory": (
         lambda: l2o.load("."),
-        r"\.: expected a file, got a directory; .* best.ckpt",
+        r"\.: expected a file, got a directory; .*best.ckpt",
     ),
     "load a long name": (lambda: l2o.load("a" * 5000), r"path: .* names of at most 255 bytes"),
     "load with trust": (lambda: l2o.load("a", trust_classes="b"), r"trust_classes: .* got 'b'"),
