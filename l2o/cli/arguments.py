@@ -79,7 +79,9 @@ def _remedy(argument: str) -> str:
 
 def _with_path(setting: str, multirun: bool) -> str:
     """A setting; if it is a path, in quotes, and from the home where it begins with ~/."""
-    key, _, value = setting.partition("=")
+    key, equals, value = setting.partition("=")
+    if key in ("hydra.run.dir", "hydra.sweep.dir") and equals and not value:
+        raise UserError(f"{setting}: expected a folder, got nothing; {key}=. is this one")
     given = value and value[0] not in "'\"" and "${" not in value and value != "null"
     # Of several jobs each may have a path of its own.
     if key not in PATHS or not given or (multirun and "," in value):

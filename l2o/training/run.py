@@ -81,6 +81,8 @@ class TrainingRun:
         """
         config, directory, trusted, continued = origin(given)
         own_only = not trusted
+        # First, as others refer to it: what is wrong with it is told by the name that was given.
+        seed = checks.count("seed", config["seed"], minimum=0)
         protocol = Protocol.from_settings(config["protocol"])
         strategy = construct(StrategySettings, config["strategy"], "strategy")
         strategy.check(protocol.instances)
@@ -106,7 +108,7 @@ class TrainingRun:
             strategy=strategy,
             logger=LoggerSettings.from_settings(config["logger"]),
             pruning=Pruning.from_settings(config["pruning"]),
-            seed=checks.count("seed", config["seed"], minimum=0),
+            seed=seed,
             directory=directory,
             checkpoint_seconds=seconds,
             trusted=trusted,

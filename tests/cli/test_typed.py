@@ -47,6 +47,8 @@ REMEDIES = {
     "+seed=1": "An item is already at 'seed'. Either remove + prefix: 'seed=1'",
     "hydra.launcher.n_jobs=2": "hydra.launcher.n_jobs: no such setting 'n_jobs'; hydra.laun",
     "resume=a=b, c [d]/Müller": "resume: expected the directory of a run, got a=b, c [d]/Müller",
+    "hydra.run.dir=": "hydra.run.dir=: expected a folder, got nothing; hydra.run.dir=. is this one",
+    "seed=x": "error: seed: expected a whole number of at least 0, got 'x'",
     "resume=1e3": "resume: expected the directory of a run, got 1e3",
 }
 VALUES = ["evaluation=3", "evaluation=null", "protocol.validation=3", "seed=${nothing}", "seed=???"]
