@@ -239,7 +239,7 @@ def test_a_problem_without_solutions_is_measured_by_gradient_norms(tmp_path: Pat
         ("+methods.ogda.step=1", r"methods\.ogda\.step: no such setting, got 1; .* has step_size$"),
         ("methods.kbeam_5.beams=0", r"methods\.kbeam_5\.beams: expected a whole number"),
         ("methods.ogda._target_=l2o.problems.Saddle", "expected a HandDesigned, but"),
-        ("safeguard=halpern", "safeguard: expected a checkpoint to guard, as in checkpoints="),
+        ("safeguard=halpern", "safeguard: expected a checkpoint to guard, as in 'checkpoints="),
         ("validation.starts=0", r"validation\.starts: expected a whole number"),
         ("evaluation.iterations=0", r"iterations: expected a whole number"),
         ("seed=-1", "seed: expected a whole number"),
