@@ -21,8 +21,7 @@ from tests.helpers import PROBLEMS, double_batch
 from tests.optimizers.every import OPEN, OPTIMIZERS, refuses
 
 GAMES: dict[str, Problem] = {
-    name: {**PROBLEMS, **OPEN}[name]
-    for name in ("matrix_game", "open_quadratic_game")
+    name: {**PROBLEMS, **OPEN}[name] for name in ("matrix_game", "open_quadratic_game")
 }
 DEVICES = ["meta", *(["cuda"] if torch.cuda.is_available() else [])]
 
