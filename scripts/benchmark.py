@@ -22,8 +22,8 @@ from pytorch_lightning import Trainer
 
 from l2o.cli.config import CONFIGS, plain
 from l2o.training.run import TrainingRun
-from l2o.training.strategy import quieten
 from l2o.training.train import train
+from l2o.training.trainer import quieten
 
 EPOCHS, ROUNDS, PAIRS = 10, 7, 3
 SHARED = (128, 2048)

@@ -21,6 +21,9 @@ ends, however it ends, so that the file may stay."""
 METRICS = "metrics.json"
 """The results of a run; one that has them is finished."""
 
+BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
+"""A run's checkpoints: the best by validation, the one to go on from, and the one before that."""
+
 FAILURE, PRUNED = "failure.json", "pruned.json"
 """What a job of a sweep leaves in place of results: why it failed, or that it was ended early
 because others were better."""

@@ -13,13 +13,12 @@ from lightning_fabric.plugins import TorchCheckpointIO
 from pytorch_lightning import LightningModule, Trainer
 from pytorch_lightning.callbacks import Checkpoint
 
+from l2o.io.directory import BEST, LAST, PREVIOUS
 from l2o.io.files import replace_file
 from l2o.io.tensors import read_tensors
 from l2o.training.callbacks import History
 from l2o.training.interruption import Interrupted, Interruption
 from l2o.training.module import MetaTraining
-
-BEST, LAST, PREVIOUS = "best.ckpt", "last.ckpt", "previous.ckpt"
 
 SHARE = 0.01
 """Of the time that `last.ckpt` may take at most, however slow the disk is."""

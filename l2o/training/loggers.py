@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 from pathlib import Path
-
-from pytorch_lightning.loggers import CSVLogger, Logger
+from typing import TYPE_CHECKING
 
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.io.settings import construct
+
+if TYPE_CHECKING:
+    from pytorch_lightning.loggers import Logger
 
 MODES = ("online", "offline", "disabled", "shared", "run", "dryrun")
 """Of W&B; the last two are old names of the first two."""
@@ -88,4 +90,7 @@ class LoggerSettings:
         """Those of Lightning, for a run in a directory."""
         if not self.csv:
             return []
+        # Imported here: it takes longer than to check all settings.
+        from pytorch_lightning.loggers import CSVLogger
+
         return [CSVLogger(directory.parent, directory.name, version="", flush_logs_every_n_steps=1)]

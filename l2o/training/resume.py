@@ -13,11 +13,11 @@ from torch import nn
 
 from l2o.io import checks
 from l2o.io.checkpoints import check_fit, read_checkpoint, weights_of
+from l2o.io.directory import LAST, PREVIOUS
 from l2o.io.errors import UserError
 from l2o.io.program import program
 from l2o.io.settings import TARGET, flat
 from l2o.reporting.report import versions
-from l2o.training.checkpoints import LAST, PREVIOUS
 from l2o.training.command_line import quoted, shell_word
 
 AUTO = "auto"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from l2o.evaluation import EvaluationSettings
 from l2o.io import checks, memory
@@ -16,14 +16,16 @@ from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
 from l2o.training.curriculum import Curriculum
-from l2o.training.data import InstanceData
 from l2o.training.loggers import LoggerSettings
-from l2o.training.module import MetaTraining
 from l2o.training.protocol import Protocol
 from l2o.training.resume import command, newest_checkpoint, origin
 from l2o.training.rewards import Reward
 from l2o.training.strategy import StrategySettings
 from l2o.training.study import Pruning
+
+if TYPE_CHECKING:
+    from l2o.training.data import InstanceData
+    from l2o.training.module import MetaTraining
 
 
 @dataclass(frozen=True)
@@ -119,6 +121,9 @@ class TrainingRun:
     @property
     def module(self) -> MetaTraining:
         """What Lightning trains."""
+        # Imported here: Lightning takes longer than to check all settings.
+        from l2o.training.module import MetaTraining
+
         return MetaTraining(
             self.optimizer, self.protocol, self.reward, self.curriculum, self.seed, self.config
         )
@@ -126,6 +131,8 @@ class TrainingRun:
     @property
     def data(self) -> InstanceData:
         """What it trains on."""
+        from l2o.training.data import InstanceData
+
         return InstanceData(self.mixture, self.protocol, self.seed)
 
     @property

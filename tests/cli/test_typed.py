@@ -16,7 +16,8 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 
 from l2o.cli.script import script
-from l2o.training import train as training
+from l2o.training import fit as training
+from l2o.training.train import train
 from tests.malformed import stop
 
 BROKEN = ["problem=[1", "=3", "+", "~", "a.b.c=", "problem.a=[0,", "problem.a={", "seed=1=2)", "'"]
@@ -70,7 +71,7 @@ def typed(
 
     @script("train")
     def main(config: dict[str, Any]) -> float:
-        return training.train(config)["val/score"]
+        return train(config)["val/score"]
 
     def run(*arguments: str) -> str:
         monkeypatch.setattr(sys, "argv", ["train.py", *arguments])

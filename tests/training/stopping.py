@@ -11,7 +11,7 @@ import torch
 from matplotlib.figure import Figure
 
 from l2o.reporting import test as tested
-from l2o.training import train as training
+from l2o.training import fit as training
 from l2o.training.checkpoints import Checkpoints
 from l2o.training.train import train
 

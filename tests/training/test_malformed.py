@@ -20,7 +20,7 @@ from omegaconf import DictConfig
 from l2o.cli.config import CONFIGS, plain
 from l2o.cli.script import one_line_errors
 from l2o.evaluation.metrics import SCORES
-from l2o.training import train as training
+from l2o.training import fit as training
 from l2o.training.train import train
 from tests.malformed import (
     Allowed,

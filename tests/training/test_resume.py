@@ -14,7 +14,7 @@ import yaml
 
 from l2o import UserError
 from l2o.training import checkpoints
-from l2o.training import train as training
+from l2o.training import fit as training
 from l2o.training.train import train
 from tests.training.stopping import (
     EPOCHS,
@@ -110,7 +110,7 @@ LONGER = ["protocol.epochs=25", *RECIPE[1:]]
 def test_killed_at_random_moments(tmp_path: Path) -> None:
     """Real processes, real SIGKILLs; they share their imports, which take most of a start."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["l2o.training.train", "tests.training.test_resume"])
+    context.set_forkserver_preload(["l2o.training.fit", "tests.training.test_resume"])
 
     def start(name: str) -> Any:
         process = context.Process(target=train_saving_often, args=(tmp_path / name,))

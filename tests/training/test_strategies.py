@@ -14,8 +14,9 @@ from l2o.training.checkpoints import SafeFiles
 from l2o.training.data import InstanceData, Window
 from l2o.training.module import MetaTraining
 from l2o.training.run import TrainingRun
-from l2o.training.strategy import PRECISIONS, StrategySettings, build_trainer
+from l2o.training.strategy import PRECISIONS, StrategySettings
 from l2o.training.train import train
+from l2o.training.trainer import build_trainer
 from tests.training.stopping import GROWING, RECIPE, results, stopped
 from tests.training.test_configs import _choices, composed
 from tests.training.test_processes import assert_equal_runs

@@ -229,7 +229,7 @@ def test_a_hung_server_holds_up_no_signal(tmp_path: Path, monkeypatch: pytest.Mo
 
 def test_training_does_not_load_wandb() -> None:
     """Which has threads, and handlers for signals and for the end of Python."""
-    code = "import sys, l2o.training.train; print('wandb' in sys.modules, 'torch' in sys.modules)"
+    code = "import sys, l2o.training.fit; print('wandb' in sys.modules, 'torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "False True\n", done.stderr
 
