@@ -228,7 +228,7 @@ class Evaluation:
             with torch.enable_grad():
                 value = self._scaler.scale(value)
         # With a graph of its own, so that layers say whether they can be differentiated twice.
-        one = torch.ones_like(value, requires_grad=graph.get("create_graph", False))
+        one = torch.ones_like(value, requires_grad=True) if "create_graph" in graph else None
         found = iter(_derivatives([value], [p for own in parameters for p in own], [one], **graph))
         gradients = []
         for player, own in zip(by, parameters, strict=True):
@@ -293,7 +293,7 @@ def _check_twice(slopes: Sequence[Tensor]) -> None:
 def _derivatives(
     outputs: Sequence[Tensor],
     inputs: Sequence[Tensor],
-    weights: Sequence[Tensor],
+    weights: Sequence[Tensor | None],
     **graph: bool,
 ) -> tuple[Tensor | None, ...]:
     if not inputs:

@@ -1,7 +1,9 @@
 """The methods that networks are trained with, as optimizers of PyTorch with its names and defaults.
 
-Each is `Minimax` around the method of the same name in `l2o.optimizers`, whose docstring has the
-formula; see `Minimax` for groups, roles, and what else a group may have.
+Each is `Minimax` around the method of the same name in `l2o.optimizers`; see `Minimax` for groups,
+roles, and what else a group may have. In the formulas z = (x, y) are all parameters, whatever their
+shapes, raveled; w are those of one player and g is the gradient of its cost; everything but
+couplings is elementwise.
 """
 
 from __future__ import annotations
@@ -67,7 +69,7 @@ class SGD(Minimax):
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
         momentum: μ in (−1, 1); negative momentum suits alternating games.
-        dampening: τ.
+        dampening: τ, any number.
         alternating: Whether the max player moves first, and the min player sees where to.
         critic_steps: Half-steps of the max player in each step, if alternating.
         settings: Of `Minimax`: `role`, `weight_decay`, `max_norm`, `constraint`, `replay`,
@@ -76,6 +78,9 @@ class SGD(Minimax):
     Cost: one gradient of each player a step; `critic_steps` of the max player's.
 
     Source: Polyak (1964); with negative momentum, Gidel et al. (AISTATS 2019).
+
+    Example:
+        >>> opt = l2o.optim.SGD(groups, lr=0.1, momentum=-0.3, alternating=True)
     """
 
     def __init__(
@@ -99,7 +104,7 @@ class OptimisticAdam(Minimax):
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         settings: Of `Minimax`.
 
@@ -107,6 +112,9 @@ class OptimisticAdam(Minimax):
 
     Source: Daskalakis et al. (ICLR 2018). There u_{−1} = 0, so that the first step is 2u; here it
         is u_0, as in OGDA.
+
+    Example:
+        >>> opt = l2o.optim.OptimisticAdam(groups, lr=3e-4, betas=(0.5, 0.9))
     """
 
     def __init__(
@@ -127,13 +135,17 @@ class ExtraAdam(Minimax):
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         settings: Of `Minimax`.
 
     Cost: two gradients of each player a step.
 
     Source: Gidel et al. (ICLR 2019), Algorithm 4.
+
+    Example:
+        >>> opt = l2o.optim.ExtraAdam(groups, lr=3e-4, betas=(0.5, 0.9), average=0.999)
+        >>> loss = opt.step(lambda: l2o.zero_sum(value(generator, critic)))
     """
 
     def __init__(
@@ -151,16 +163,21 @@ class ExtraAdam(Minimax):
 class PastExtraAdam(Minimax):
     """ExtraAdam that extrapolates by the gradient of its last half-point.
 
+    z_½ = z − u(G(z_½ of before)), z ← z − u(G(z_½)), u Adam's update; the first uses G(z₀).
+
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         settings: Of `Minimax`.
 
     Cost: one gradient of each player a step.
 
     Source: Popov (1980); Gidel et al. (ICLR 2019).
+
+    Example:
+        >>> opt = l2o.optim.PastExtraAdam(groups, lr=3e-4, betas=(0.5, 0.9))
     """
 
     def __init__(
@@ -181,7 +198,7 @@ class LEADAdam(Minimax):
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         coupling: α > 0, which a group may set, too.
         alternating: Whether the max player moves first, and the min player sees where to.
@@ -190,6 +207,9 @@ class LEADAdam(Minimax):
     Cost: one gradient of each player and one coupling product a step.
 
     Source: Hemmat et al. (TMLR 2023), Algorithm 1; alternating as in its GAN experiments.
+
+    Example:
+        >>> opt = l2o.optim.LEADAdam(groups, lr=3e-4, coupling=0.6, alternating=True)
     """
 
     def __init__(
@@ -213,7 +233,7 @@ class SGAAdam(Minimax):
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         adjustment: λ > 0, which a group may set, too.
         settings: Of `Minimax`.
@@ -222,6 +242,9 @@ class SGAAdam(Minimax):
         not zero-sum.
 
     Source: Balduzzi et al. (ICML 2018).
+
+    Example:
+        >>> opt = l2o.optim.SGAAdam(groups, lr=3e-4, betas=(0.0, 0.9), adjustment=1.0)
     """
 
     def __init__(
@@ -245,7 +268,7 @@ class ConsensusAdam(Minimax):
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
-        betas: (β₁, β₂).
+        betas: (β₁, β₂), β₁ in (−1, 1), β₂ in [0, 1).
         eps: ε ≥ 0.
         adjustment: γ > 0, which a group may set, too.
         settings: Of `Minimax`.
@@ -253,6 +276,9 @@ class ConsensusAdam(Minimax):
     Cost: one gradient of each player and one product with the Jacobian a step.
 
     Source: Mescheder et al. (NeurIPS 2017).
+
+    Example:
+        >>> opt = l2o.optim.ConsensusAdam(groups, lr=3e-4, adjustment=0.1)
     """
 
     def __init__(
@@ -273,6 +299,9 @@ class ConsensusAdam(Minimax):
 class ACGD(Minimax):
     """Competitive gradient descent with RMSprop's step sizes, for zero-sum games.
 
+    x ← x + Δx, y ← y + Δy, each the best answer to the other: Δx = −A_x(∇ₓf + ∇²xy f·Δy),
+    Δy = A_y(∇_y f + ∇²yx f·Δx), A = lr/(√v̂ + ε) elementwise, v the squared gradients' mean.
+
     Args:
         params: Groups with roles, see `Minimax`.
         lr: η ≥ 0.
@@ -283,6 +312,9 @@ class ACGD(Minimax):
     Cost: one gradient of each player and up to 12 coupling products a step.
 
     Source: Schäfer, Zheng and Anandkumar (ICML 2020).
+
+    Example:
+        >>> opt = l2o.optim.ACGD(groups, lr=1e-4)
     """
 
     def __init__(

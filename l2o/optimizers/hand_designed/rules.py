@@ -111,11 +111,11 @@ class ByAdam(ByRule[State]):
         # In place where no derivative needs what was there: networks have millions of coordinates.
         mean = torch.lerp(gradient, memory.mean, beta1)
         square = (gradient * gradient).lerp_(memory.square, beta2)
-        root = (1 - beta2**time).sqrt()
+        root = (1 - torch.pow(beta2, time)).sqrt()
         # √v̂ + ε, times the root that then stands in the numerator, too.
         spread = square.pow(0.5).add_(epsilon * root)
         ratio = mean / spread if spread.requires_grad else torch.div(mean, spread, out=spread)
-        return ratio.mul_(-eta * root / (1 - beta1**time)), Moments(mean, square, time)
+        return ratio.mul_(eta * root / (torch.pow(beta1, time) - 1)), Moments(mean, square, time)
 
 
 @dataclass(frozen=True, eq=False)
