@@ -2,8 +2,7 @@
 
     python examples/adversarial_training.py
 
-The max player is one perturbation for each image of a minibatch, |δ| ≤ 0.15, begun anew for each
-batch.
+The max player is a perturbation of each image of a minibatch, |δ| ≤ 0.15, begun anew each time.
 """
 
 from functools import partial

@@ -34,7 +34,6 @@ def sign_twice(x: Tensor, y: Tensor) -> Callable[[], object]:
     down, up = torch.optim.SGD([x], lr=0.1), torch.optim.SGD([y], lr=0.1, maximize=True)
 
     def step() -> None:
-        x.grad, y.grad = None, None
         (x.grad,) = torch.autograd.grad(f(x, y), x)
         (y.grad,) = torch.autograd.grad(-f(x, y), y)
         down.step()
@@ -45,17 +44,8 @@ def sign_twice(x: Tensor, y: Tensor) -> Callable[[], object]:
 
 def accumulating(x: Tensor, y: Tensor) -> Callable[[], object]:
     """Wrong: each loss leaves gradients in both players, so that they cancel each other."""
-    down, up = torch.optim.SGD([x], lr=0.1), torch.optim.SGD([y], lr=0.1)
-
-    def step() -> None:
-        down.zero_grad()
-        up.zero_grad()
-        f(x, y).backward()
-        (-f(x, y)).backward()
-        down.step()
-        up.step()
-
-    return step
+    opt = torch.optim.SGD([x, y], lr=0.1)
+    return lambda: (opt.zero_grad(), f(x, y).backward(), (-f(x, y)).backward(), opt.step())
 
 
 def with_roles(x: Tensor, y: Tensor) -> Callable[[], object]:

@@ -46,15 +46,11 @@ def main(steps: int = 3000, picture: Path = PICTURE) -> float:
     images, _ = digits()
     held_out, _ = digits(test=True)
     generator, critic = networks()
-    opt = l2o.optim.Adam(
-        [
-            {"params": generator.parameters(), "role": "min", "lr": 5e-4},
-            {"params": critic.parameters(), "role": "max", "lr": 1e-3},
-        ],
-        betas=(0.5, 0.9),
-        alternating=True,
-        average=0.995,
-    )
+    groups = [
+        {"params": generator.parameters(), "role": "min", "lr": 5e-4},
+        {"params": critic.parameters(), "role": "max", "lr": 1e-3},
+    ]
+    opt = l2o.optim.Adam(groups, betas=(0.5, 0.9), alternating=True, average=0.995)
 
     def closure() -> l2o.modules.Stated:
         real = images[torch.randint(len(images), (64,))]
@@ -69,9 +65,8 @@ def main(steps: int = 3000, picture: Path = PICTURE) -> float:
     u, v = made.flatten(1), held_out.flatten(1)
     distance = 2 * torch.cdist(u, v).mean() - torch.cdist(u, u).mean() - torch.cdist(v, v).mean()
     figure = Figure(figsize=(8, 4.2), layout="constrained")
-    for panel, (name, shown) in zip(
-        figure.subplots(1, 2), {"real": held_out, "made": made}.items(), strict=True
-    ):
+    left, right = figure.subplots(1, 2)
+    for panel, name, shown in ((left, "real", held_out), (right, "made", made)):
         rows = shown[:64].view(8, 8, 8, 8).transpose(1, 2).reshape(64, 64)
         panel.imshow(rows, cmap="gray_r")
         panel.set(title=name, xticks=[], yticks=[])
