@@ -18,6 +18,7 @@ from l2o.io.seeds import single_precision
 from l2o.problems.checking import check_family
 from l2o.problems.given import check_batch, check_device, check_dtype, check_source
 from l2o.problems.instances import Instances
+from l2o.problems.measures import Measure
 
 Theta = dict[str, Tensor]
 """The parameters θ of a batch of instances; every tensor has the batch axis first."""
@@ -29,8 +30,9 @@ class Problem:
     A subclass needs one method: `objective` for a zero-sum game, or `costs` for a general-sum
     one. Fields and products then come from automatic differentiation; override `field`,
     `coupling_x`, `coupling_y`, `jvp` and `resolvent` where a closed form is faster. Override
-    `nearest` where the solution set is known: without it, results are measured by the norm of the
-    field. Override `draw` where an iteration sees a minibatch or noise.
+    `nearest` where the solution set is known; without it, results are measured by `measures`, or
+    by the norm of the field where there are none. Override `draw` where an iteration sees a
+    minibatch or noise.
 
     Args:
         m: Coordinates of x.
@@ -92,6 +94,16 @@ class Problem:
     def has_solutions(self) -> bool:
         """Whether the problem declares its solution set."""
         return self.overrides("nearest")
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """What results are measured by where solutions are not known, the most important first."""
+        return ()
+
+    @property
+    def assessed(self) -> bool:
+        """Whether results are measured by the problem's own measures."""
+        return bool(self.measures) and not self.has_solutions
 
     @property
     def resolvent_in_closed_form(self) -> bool:

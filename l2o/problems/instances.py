@@ -21,6 +21,7 @@ from l2o.problems.given import check_device, check_dtype
 
 if TYPE_CHECKING:
     from l2o.problems.base import Problem
+    from l2o.problems.measures import Measure
 
 
 class Distance(NamedTuple):
@@ -112,6 +113,11 @@ class Instances(Game):
         if self._copies > 1:
             return Distance(*(distance.flatten(-2) for distance in distances))
         return Distance(*distances)
+
+    def measured(self, measure: Measure, x: Tensor, y: Tensor) -> Tensor:
+        """What a measure of the problem makes of x, (B, m), and y, (B, n): (B,)."""
+        value: Tensor = self._of(measure.of, x, y)
+        return value
 
     def select(self, index: Tensor | slice) -> Instances:
         try:

@@ -13,6 +13,7 @@ from l2o.io import checks
 from l2o.norms import norm
 from l2o.problems.base import Problem, Theta
 from l2o.problems.instances import Instances
+from l2o.problems.measures import Measure
 
 NOISE = "noise"
 """The name of the draw in θ."""
@@ -61,6 +62,10 @@ class Noisy(Problem):
         return self.problem.has_solutions
 
     @property
+    def measures(self) -> tuple[Measure, ...]:
+        return self.problem.measures
+
+    @property
     def resolvent_in_closed_form(self) -> bool:
         return self.problem.resolvent_in_closed_form
 
@@ -72,7 +77,7 @@ class Noisy(Problem):
 
     def draw(self, count: int, generator: torch.Generator) -> Theta:
         noise = torch.randn(count, self.m + self.n, generator=generator, dtype=torch.float32)
-        return {NOISE: self.deviation * noise}
+        return {**self.problem.draw(count, generator), NOISE: self.deviation * noise}
 
     def costs(self, x: Tensor, y: Tensor, theta: Theta) -> Costs:
         return self.problem.costs(x, y, theta)

@@ -1,0 +1,1 @@
+"""Games between small networks: each instance trains networks of its own."""
