@@ -2,10 +2,13 @@
 
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import Measurements, summarize
+from l2o.evaluation.quality import Assessment, assess
 
 __all__ = [
+    "Assessment",
     "EvaluationSettings",
     "Measurements",
+    "assess",
     "measure",
     "sample_set",
     "summarize",

@@ -109,13 +109,13 @@ def measure(
     checks.count("iterations", iterations, minimum=0)
     check_generator(generator)
     state = optimizer.init(instances.at(0), start, generator)
-    iterate, lost = start, _failed(instances, start.x[None], start.y[None])[0]
+    iterate, lost = start, failed(instances, start.x[None], start.y[None])[0]
     values = [distances(instances, start.x[None], start.y[None], lost[None])]
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
         trajectory = unroll(optimizer, instances, iterate, length, state=state, first=begin)
         x, y = trajectory.x[1:], trajectory.y[1:]
-        losses = lost | (_failed(instances, x, y).cumsum(0) > 0)
+        losses = lost | (failed(instances, x, y).cumsum(0) > 0)
         values.append(distances(instances, x, y, losses))
         iterate, state, lost = trajectory.last, trajectory.state, losses[-1]
         on_chunk(length)
@@ -125,7 +125,7 @@ def measure(
     return Measurements(x, y, lost.cpu(), quantity, counts, state_size(state, start))
 
 
-def _failed(instances: Instances, x: Tensor, y: Tensor) -> Tensor:
+def failed(instances: Instances, x: Tensor, y: Tensor) -> Tensor:
     """Where a trajectory has diverged, or costs or their derivatives are undefined, (T, B).
 
     What is undefined has failed, whatever an optimizer makes of it: one that reads NaN as zero

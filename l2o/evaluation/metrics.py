@@ -13,6 +13,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from l2o.io.seeds import generator
+
 TAIL = 0.2
 """The share of a trajectory that success is judged by."""
 ACCURACY = 2e-2
@@ -21,6 +23,9 @@ SETTLED = 1e-4
 """The distance that a validation waits for; in single precision far smaller ones are rounding."""
 STEADINESS = 1e-4
 """SR2: the largest standard deviation of the distance over the tail."""
+
+RESAMPLES = 2000
+"""Of the bootstrap."""
 
 WORST = 10.0
 """What a diverged trajectory adds to a validation score: as much as this many that never leave the
@@ -72,6 +77,31 @@ def median(values: Tensor, dim: int = -1) -> Tensor:
     """
     ordered, count = values.sort(dim).values, values.shape[dim]
     return (ordered.select(dim, (count - 1) // 2) + ordered.select(dim, count // 2)) / 2
+
+
+def interquartile_mean(values: Tensor) -> Tensor:
+    """The mean of the middle half along the last dimension, a quarter left out at either end.
+
+    Source: recommended for few runs by Agarwal et al. (NeurIPS 2021).
+    """
+    ordered, count = values.sort(dim=-1).values, values.shape[-1]
+    return ordered[..., count // 4 : count - count // 4].mean(-1)
+
+
+def interval(values: Tensor) -> tuple[float, float]:
+    """The 95 % bootstrap interval of an interquartile mean, over the instances.
+
+    An instance is drawn with all its starting points, which have its difficulty in common.
+
+    Args:
+        values: (starting points, instances).
+    """
+    count = values.shape[1]
+    drawn = torch.randint(count, (RESAMPLES, count), generator=generator(0, "bootstrap"))
+    resampled = values[:, drawn].transpose(0, 1).flatten(1)  # (resamples, all trajectories)
+    means = interquartile_mean(resampled).sort().values
+    beyond = round(0.025 * RESAMPLES)
+    return means[beyond].item(), means[-1 - beyond].item()
 
 
 def accurate(measured: Measurements) -> Tensor:

@@ -18,7 +18,7 @@ from l2o.io.seeds import single_precision
 from l2o.problems.checking import check_family
 from l2o.problems.given import check_batch, check_device, check_dtype, check_source
 from l2o.problems.instances import Instances
-from l2o.problems.measures import Measure
+from l2o.problems.measures import Measure, Samples
 
 Theta = dict[str, Tensor]
 """The parameters θ of a batch of instances; every tensor has the batch axis first."""
@@ -172,6 +172,10 @@ class Problem:
             (x*, y*), of the shapes of `x` and `y`.
         """
         raise NotImplementedError
+
+    def samples_of(self, x: Tensor, y: Tensor, theta: Theta) -> Samples | None:
+        """Points in the plane that x generates, for pictures, (B, N, 2); None if there are none."""
+        return None
 
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         """θ of `count` instances: one uniform draw of shape (count, 1) from each range."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from torch import Tensor
 
@@ -28,3 +28,16 @@ class Measure:
     of: Callable[[Tensor, Tensor, Theta], Tensor]
     higher: bool
     worst: float
+
+    def costs(self, values: Tensor) -> Tensor:
+        """The values, their sign such that the lowest is best."""
+        return -values if self.higher else values
+
+
+class Samples(NamedTuple):
+    """Points in the plane: what a model is to generate, and what it does."""
+
+    real: Tensor
+    """(…, N, 2)"""
+    generated: Tensor
+    """(…, N, 2)"""

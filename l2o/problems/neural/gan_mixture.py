@@ -13,9 +13,10 @@ from torch.nn.functional import softplus
 
 from l2o.games import Costs, Iterate
 from l2o.io import checks
+from l2o.io.errors import UserError
 from l2o.problems.base import Problem, Theta
 from l2o.problems.given import check_device, check_dtype, check_source
-from l2o.problems.measures import Measure
+from l2o.problems.measures import Measure, Samples
 from l2o.problems.neural.mixtures import (
     SHAPES,
     energy_distance,
@@ -86,7 +87,10 @@ class GANMixture(Problem):
         self.generator = DenseNetworks([checks.count("latent", latent), *hidden, 2], activation)
         self.critic = DenseNetworks([2, *hidden, 1], activation)
         super().__init__(m=self.generator.parameters, n=self.critic.parameters)
-        self.shapes = [checks.choice("shapes", s, SHAPES) for s in checks.names("shapes", [*shapes])]
+        named = shapes if isinstance(shapes, str) else list(shapes)
+        self.shapes = [checks.choice("shapes", s, SHAPES) for s in checks.names("shapes", named)]
+        if not self.shapes:
+            raise UserError(f"shapes: expected at least one of {', '.join(SHAPES)}, got none")
         self.components = checks.count("components", components)
         self.deviation = checks.positive("deviation", deviation)
         self.scale = checks.positive("scale", scale)
@@ -165,10 +169,15 @@ class GANMixture(Problem):
         """Samples of the generators, (B, N, 2)."""
         return self.generator(x, theta["latent"])
 
+    def samples_of(self, x: Tensor, y: Tensor, theta: Theta) -> Samples:
+        return Samples(self.real(theta), self.generated(x, theta))
+
     def costs(self, x: Tensor, y: Tensor, theta: Theta) -> Costs:
         real, generated = self.real(theta), self.generated(x, theta)
-        values = self.critic(y, torch.cat((real, generated), dim=1)).squeeze(2)
-        of_real, of_generated = values.chunk(2, dim=1)
+        # Apart, so that no derivative of f passes through the real ones.
+        of_real, of_generated = (
+            self.critic(y, samples).squeeze(2) for samples in (real, generated)
+        )
         if self.loss in ("non_saturating", "saturating"):
             g = softplus(-of_real).mean(1) + softplus(of_generated).mean(1)
             return Costs(-g if self.zero_sum else softplus(-of_generated).mean(1), g)
