@@ -13,6 +13,7 @@ import torch
 from l2o.cli.evaluate import safeguarded
 from l2o.evaluation.comparison import Result, comparison_metrics
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
+from l2o.evaluation.quality import assess
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.io import checks, memory
 from l2o.io.directory import begun
@@ -35,6 +36,8 @@ from l2o.reporting.report import described, write_config, write_metrics, write_v
 
 DTYPE = torch.double
 """For all alike: in single precision the good methods would all end at its rounding."""
+NETWORKS = torch.float32
+"""Where the problem has measures of its own, which do not go down to any rounding."""
 
 TestSet = tuple[Instances, Iterate]
 
@@ -59,17 +62,20 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     directory = checks.path("run_dir", config["run_dir"])
     methods = checks.mapping("methods", config["methods"])
     only = list(methods) if config["only"] is None else checks.names("only", config["only"])
+    budget = config["budget"]
+    if budget is not None:
+        checks.count("budget", budget)
     trusted = checks.flag("trust_classes", config["trust_classes"])
-    learned = _learned(checks.names("checkpoints", config["checkpoints"]), trusted)
+    dtype = NETWORKS if problem.assessed else DTYPE
+    learned = _learned(checks.names("checkpoints", config["checkpoints"]), trusted, dtype)
     guarded = safeguarded(learned, config["safeguard"])
     count = sizes["evaluation"].instances * sizes["evaluation"].starts
     optimizers = {**hand_designed(methods, only, problem, count), **learned, **guarded}
     if not optimizers:
         raise UserError("only: expected at least one method or checkpoint, got none")
     seen = Noisy(problem, noise) if noise else problem
-    validation = sample_set(seen, sizes["validation"], seed, "validation", DTYPE)
-    test = sample_set(seen, sizes["evaluation"], seed, "test", DTYPE)
-    iterations = sizes["evaluation"].iterations
+    validation = sample_set(seen, sizes["validation"], seed, "validation", dtype)
+    test = sample_set(seen, sizes["evaluation"], seed, "test", dtype)
     # Judged without noise, under which no matrix is singular.
     optimizers, refused = _applicable(optimizers, test)
     if not optimizers:
@@ -83,7 +89,9 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         with ProgressLine("comparing", len(optimizers), "optimizers") as line:
             for name, optimizer in optimizers.items():
                 line.note(name)
-                result = _result(name, optimizer, validation, test, iterations, seed, line)
+                result = _result(
+                    name, optimizer, validation, test, sizes["evaluation"], budget, seed, line
+                )
                 if result.tuning:
                     write_tuning(name, result.tuning, directory)
                 results.append(result)
@@ -103,7 +111,8 @@ def _result(
     optimizer: Optimizer[Any],
     validation: TestSet,
     test: TestSet,
-    iterations: int,
+    size: EvaluationSettings,
+    budget: int | None,
     seed: int,
     line: ProgressLine,
 ) -> Result:
@@ -114,18 +123,24 @@ def _result(
         tuning = tune(
             optimizer,
             *validation,
-            iterations,
+            size.iterations,
+            budget,
             on_points=lambda points: line.note(f"{name}: tuning, {points} points"),
         )
         optimizer = tuning.method
     tuned = time.perf_counter()
     line.note(f"{name}: testing")
     states = generator(seed, "test", "states")
-    measured = measure(optimizer, *test, iterations, generator=states)
+    found: Any
+    if test[0].problem.assessed:
+        found = assess(optimizer, *test, size.iterations, starts=size.starts, generator=states)
+    else:
+        found = measure(optimizer, *test, size.iterations, generator=states)
     ended = time.perf_counter()
-    return Result.of(
+    summarized = Result.by_measures if test[0].problem.assessed else Result.of
+    return summarized(
         name,
-        measured,
+        found,
         optimizer.oracle_calls(test[0]),
         tuning,
         learned=not isinstance(optimizer, HandDesigned),
@@ -161,7 +176,9 @@ def hand_designed(
     return found
 
 
-def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]:
+def _learned(
+    paths: list[str], trust_classes: bool, dtype: torch.dtype
+) -> dict[str, Optimizer[Any]]:
     """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
@@ -175,7 +192,7 @@ def _learned(paths: list[str], trust_classes: bool) -> dict[str, Optimizer[Any]]
         while name in found:
             copies += 1
             name = f"{base}_{copies}"
-        found[name] = optimizer.to(DTYPE)
+        found[name] = optimizer.to(dtype)
     return found
 
 

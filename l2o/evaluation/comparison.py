@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from l2o.evaluation.metrics import Measurements, median, settling_iteration, summarize
+from l2o.evaluation.quality import Assessment
 from l2o.evaluation.tuning import Tuning
 from l2o.optimizers import OracleCalls
 
@@ -33,11 +34,13 @@ class Result(NamedTuple):
     tuning: Tuning | None
     """None if it has nothing to tune."""
     quantity: str
-    """What was measured, `distance` or `gradient_norm`."""
+    """What was measured, `distance` or `gradient_norm`, or the first measure of the problem."""
     medians: Tensor
-    """Over the trajectories, of x, of y and of both, (3, T + 1)."""
+    """Over the trajectories, of x, of y and of both, (3, T + 1); none if it was assessed."""
     numbers: dict[str, float]
     """Its row of the table, without name and settings."""
+    assessment: Assessment | None = None
+    """What was found by the problem's own measures, if it has any."""
 
     @classmethod
     def of(
@@ -71,6 +74,33 @@ class Result(NamedTuple):
         numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
         numbers |= {key: summary[key] for key in measured.counts}
         return cls(name, learned, calls, tuning, quantity, medians, numbers)
+
+    @classmethod
+    def by_measures(
+        cls,
+        name: str,
+        found: Assessment,
+        calls: OracleCalls,
+        tuning: Tuning | None = None,
+        *,
+        learned: bool = False,
+        test_seconds: float = 0.0,
+        tuning_seconds: float = 0.0,
+    ) -> Result:
+        """Summarizes what was found of one optimizer by the problem's own measures."""
+        iterations, numbers = found.iterations[-1], found.summary()
+        # What it had reached when a method of one call an iteration would have come to its end.
+        affordable = [calls.start + calls.iteration * k <= iterations for k in found.iterations]
+        for measure, curve in zip(found.measures, found.curves, strict=True):
+            if any(affordable):
+                reached = curve[torch.tensor(affordable)][-1].item()
+                numbers[f"{measure.name}_after_{iterations}_calls"] = reached
+        numbers["calls"] = calls.start + calls.iteration * iterations
+        per_1000 = 1000 / iterations * test_seconds
+        numbers |= {"memory": found.memory, "per_1000_iterations_s": per_1000}
+        numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
+        quantity = found.measures[0].name
+        return cls(name, learned, calls, tuning, quantity, torch.empty(3, 0), numbers, found)
 
     @property
     def settings(self) -> str:

@@ -6,6 +6,7 @@ Axes: P grid points, B trajectories; the row of point p and trajectory b is p ·
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -15,7 +16,9 @@ from torch import Tensor
 
 from l2o.evaluation.measure import distances
 from l2o.evaluation.metrics import ACCURACY, TAIL, median
+from l2o.evaluation.quality import measured
 from l2o.io import checks
+from l2o.io.seeds import generator
 from l2o.optimizers import map_state
 from l2o.optimizers.base import check_start
 from l2o.optimizers.hand_designed import Grid, HandDesigned
@@ -25,7 +28,7 @@ from l2o.unroll import unroll
 ROWS = 20_000
 """Rows of one unroll at most: beyond, they no longer fit the processor's cache."""
 NUMBERS = 4_000_000
-"""Numbers in θ of one unroll at most, which is what limits games with large matrices."""
+"""Numbers in θ and iterates of one unroll at most: what limits large matrices and networks."""
 CHUNK = 50
 """Iterations between two looks at which rows have diverged, and need no more work."""
 EXTENSION, ROUNDS = 4, 4
@@ -50,6 +53,20 @@ class Score(NamedTuple):
         return (-self.sr1, self.tail_median)
 
 
+class Quality(NamedTuple):
+    """The same where the problem has measures of its own."""
+
+    mean: float
+    """The first measure as a mean over tail and trajectories, its sign such that less is better."""
+    diverged: float
+    """Share of the trajectories."""
+
+    @property
+    def rank(self) -> tuple[float, float]:
+        """Lowest is best: without divergence first, by the mean among equals."""
+        return (self.diverged, self.mean)
+
+
 @dataclass(frozen=True)
 class Tuning:
     """The result of a grid search.
@@ -66,7 +83,7 @@ class Tuning:
     best: dict[str, float]
     at_edge: list[str]
     names: list[str]
-    scores: dict[Point, Score]
+    scores: dict[Point, Score | Quality]
 
 
 @torch.no_grad()
@@ -75,15 +92,19 @@ def tune(
     instances: Instances,
     start: Iterate,
     iterations: int,
+    budget: int | None = None,
     on_points: Callable[[int], object] = lambda points: None,
 ) -> Tuning:
     """Tries every point of a method's grid; a grid with its best at an edge is extended.
+
+    Of more points than the budget has left, as many as it has are tried, chosen at random.
 
     Args:
         method: A method with at least one grid.
         instances: B validation instances.
         start: Their starting points.
         iterations: Length of a trajectory.
+        budget: How many points are tried at most; None: no limit.
         on_points: Called before a batch of so many points is tried.
 
     Returns:
@@ -94,14 +115,18 @@ def tune(
     """
     start = check_start(method, instances, start)
     checks.count("iterations", iterations)
+    if budget is not None:
+        checks.count("budget", budget)
     if not isinstance(method, HandDesigned) or not method.grids:
         raise checks.refusal("method", "a hand-designed method with grids", method)
     names, grids = list(method.grids), list(method.grids.values())
     margins = [(0, 0)] * len(names)
-    scores: dict[Point, Score] = {}
+    scores: dict[Point, Score | Quality] = {}
     for _ in range(1 + ROUNDS):
         axes = [grid.values(*margin) for grid, margin in zip(grids, margins, strict=True)]
         points = [point for point in itertools.product(*axes) if point not in scores]
+        if budget is not None:
+            points = _chosen(points, budget - len(scores))
         on_points(len(points))
         scores |= score_points(method, names, points, instances, start, iterations)
         best = min(scores, key=lambda point: scores[point].rank)
@@ -122,7 +147,7 @@ def score_points(
     instances: Instances,
     start: Iterate,
     iterations: int,
-) -> dict[Point, Score]:
+) -> dict[Point, Score | Quality]:
     """The score of each point; as many points at once as `ROWS` and `NUMBERS` allow.
 
     Args:
@@ -134,9 +159,9 @@ def score_points(
         iterations: Length of a trajectory.
     """
     count = len(instances)
-    numbers = sum(value.numel() for value in instances.theta.values())
+    numbers = sum(value.numel() for value in (*instances.theta.values(), *start))
     together = max(1, min(ROWS // count, NUMBERS // max(1, numbers)))
-    scores: dict[Point, Score] = {}
+    scores: dict[Point, Score | Quality] = {}
     for first in range(0, len(points), together):
         batch = points[first : first + together]
         values = torch.tensor(batch, dtype=start.x.dtype).repeat_interleave(count, dim=0)
@@ -144,9 +169,17 @@ def score_points(
         x, y = (point.repeat(len(batch), 1) for point in start)
         tail = _tail_means(method, rows, instances.repeat(len(batch)), Iterate(x, y), iterations)
         for point, tails in zip(batch, tail.view(len(batch), count), strict=True):
-            sr1, lost = tails < ACCURACY, tails.isinf()
-            scores[point] = Score(_share(sr1), median(tails).item(), _share(lost))
+            scores[point] = _score(tails, instances.problem.assessed)
     return scores
+
+
+def _score(tails: Tensor, assessed: bool) -> Score | Quality:
+    """The score of a point from its tail means, infinite where a trajectory diverged."""
+    lost = tails.isinf()
+    if assessed:
+        sound = tails[~lost]
+        return Quality(sound.mean().item() if len(sound) else math.inf, _share(lost))
+    return Score(_share(tails < ACCURACY), median(tails).item(), _share(lost))
 
 
 def _tail_means(
@@ -156,25 +189,29 @@ def _tail_means(
     start: Iterate,
     iterations: int,
 ) -> Tensor:
-    """The mean distance of each row over its tail, infinite where it diverges, (P · B,).
+    """The mean of `_far` for each row over its tail, infinite where it diverges, (P · B,).
 
     Rows that have diverged are left out of the rest of the unroll.
     """
     tail = max(1, int(TAIL * iterations))
     means = torch.full((len(instances),), torch.inf, dtype=torch.double)
     rows, total = torch.arange(len(instances)), torch.zeros(len(instances), dtype=torch.double)
-    iterate, state = start, None
+    iterate, state, looks = start, None, 0
+    record = not instances.problem.assessed
     for begin in range(0, iterations, CHUNK):
         length = min(CHUNK, iterations - begin)
         optimizer: Any = replace(method, **values)  # type: ignore[type-var]
-        trajectory = unroll(optimizer, instances, iterate, length, state=state, first=begin)
+        trajectory = unroll(
+            optimizer, instances, iterate, length, state=state, first=begin, record=record
+        )
         x, y = trajectory.x[1:], trajectory.y[1:]
         lost = instances.diverged(x, y).any(0)
         before_tail = max(0, iterations - tail - begin)
         if before_tail < length:
-            x, y = x[before_tail:], y[before_tail:]
-            far = distances(instances, x, y, lost.expand(len(x), -1))
-            total = total + torch.hypot(*far.double()).sum(0).cpu()
+            if record:
+                x, y = x[before_tail:], y[before_tail:]
+            far = _far(instances, x, y, lost)
+            total, looks = total + far.double().sum(0).cpu(), looks + len(far)
         iterate, state = trajectory.last, trajectory.state
         if lost.any():
             kept = (~lost).nonzero().squeeze(1)
@@ -185,13 +222,37 @@ def _tail_means(
             state = map_state(_rows_of(kept), state)
         if not len(rows):
             break
-    means[rows] = total / tail
+    means[rows] = total / looks
     return means
+
+
+def _far(instances: Instances, x: Tensor, y: Tensor, lost: Tensor) -> Tensor:
+    """How far iterates are from what is wanted: distances, or the first measure of the last one.
+
+    Args:
+        instances: B instances.
+        x: (T, B, m).
+        y: (T, B, n).
+        lost: Which have diverged, (B,).
+
+    Returns:
+        (T, B), or (1, B) of a measure; the lowest is best.
+    """
+    if not instances.problem.assessed:
+        return torch.hypot(*distances(instances, x, y, lost.expand(len(x), -1)))
+    measure = instances.problem.measures[0]
+    return measure.costs(measured(instances, measure, Iterate(x[-1], y[-1]), lost)[None])
 
 
 def _rows_of(kept: Tensor) -> Callable[[Tensor], Tensor]:
     """The function that keeps certain rows of a tensor."""
     return lambda part: part[kept]
+
+
+def _chosen(points: list[Point], count: int) -> list[Point]:
+    """So many of the points at most, at random, in their order."""
+    order = torch.randperm(len(points), generator=generator(0, "tuning"))[:count]
+    return [points[place] for place in sorted(order.tolist())]
 
 
 def _widened(

@@ -128,4 +128,6 @@ def format_of(name: str, digits: int = 2) -> Format:
         return calls
     if name == "memory":
         return "{:.1f}".format
-    return f"{{:.{digits}f}}".format if name.endswith("_s") else "{:.1e}".format
+    if name.endswith("_s"):
+        return f"{{:.{digits}f}}".format
+    return "{:.1e}".format if name.startswith(("distance", "gradient_norm")) else "{:.3g}".format

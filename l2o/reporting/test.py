@@ -11,11 +11,13 @@ import torch
 
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
 from l2o.evaluation.metrics import summarize
+from l2o.evaluation.quality import assess
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer
 from l2o.problems import Problem
 from l2o.reporting.plots import has_plane, plot_convergence, plot_plane
 from l2o.reporting.progress import ProgressLine
+from l2o.reporting.quality_plots import plot_quality, plot_strips
 from l2o.reporting.report import print_metrics, write_metrics
 
 
@@ -50,24 +52,30 @@ def run_test(
         The metrics: what was known, `test/…`, and `time/test_s` of the unroll alone.
     """
     instances, start = sample_set(problem, settings, seed, "test", dtype)
+    found: Any
     began = time.perf_counter()
     with ProgressLine("testing", settings.iterations, "iterations") as line:
-        measured = measure(
-            optimizer,
-            instances,
-            start,
-            settings.iterations,
-            generator=generator(seed, "test", "states"),
-            on_chunk=line.advance,
-        )
+        run = (optimizer, instances, start, settings.iterations)
+        further: dict[str, Any] = {"generator": generator(seed, "test", "states")}
+        further["on_chunk"] = line.advance
+        if problem.assessed:
+            found = assess(*run, starts=settings.starts, **further)
+        else:
+            found = measure(*run, **further)
     seconds = time.perf_counter() - began
-    tested = {f"test/{name}": value for name, value in summarize(measured).items()}
+    numbers = found.summary() if problem.assessed else summarize(found)
+    tested = {f"test/{name}": value for name, value in numbers.items()}
     metrics = {**(known or {}), **tested, "time/test_s": seconds}
     write_metrics(metrics, directory)
 
     plots = directory / "plots"
-    plot_convergence(plots / "convergence.png", measured, title, details)
-    if has_plane(measured, instances):
-        plot_plane(plots / "success.png", measured, instances, settings.starts, title, details)
+    if problem.assessed:
+        plot_quality(plots / "convergence.png", found, title, details)
+        if found.samples:
+            plot_strips(plots / "samples.png", {type(optimizer).__name__: found}, title, details)
+    else:
+        plot_convergence(plots / "convergence.png", found, title, details)
+        if has_plane(found, instances):
+            plot_plane(plots / "success.png", found, instances, settings.starts, title, details)
     print_metrics(metrics, title, directory)
     return metrics

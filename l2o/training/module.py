@@ -10,7 +10,7 @@ from pytorch_lightning import LightningModule
 from torch import Tensor, distributed
 from torch.optim.lr_scheduler import CosineAnnealingLR
 
-from l2o.evaluation import measure
+from l2o.evaluation import assess, measure
 from l2o.evaluation.metrics import SCORES
 from l2o.io.checkpoints import FORMAT
 from l2o.io.seeds import generator
@@ -221,14 +221,12 @@ class MetaTraining(LightningModule):
     def validation_step(self, batch: ValidationSet, batch_idx: int) -> None:
         """Logs the validation score; the lowest is best."""
         validation = self.protocol.validation
-        measured = measure(
-            self.optimizer,
-            batch.instances,
-            batch.start,
-            validation.iterations,
-            generator=generator(self.seed, "validation", "states"),
-        )
-        score = SCORES[validation.score](measured)
+        run = (self.optimizer, batch.instances, batch.start, validation.iterations)
+        states = generator(self.seed, "validation", "states")
+        if batch.instances.problem.assessed:
+            score = assess(*run, generator=states).score
+        else:
+            score = SCORES[validation.score](measure(*run, generator=states))
         together = self.trainer.world_size > 1
         self.log("val/score", score, logger=False, sync_dist=together, batch_size=1)
 

@@ -226,9 +226,53 @@ def test_a_problem_without_solutions_is_measured_by_gradient_norms(tmp_path: Pat
     assert "ogda/sr1" not in metrics
 
 
+GAN = [
+    "problem=gan_mixture",
+    "problem.width=4",
+    "problem.batch=4",
+    "problem.samples=32",
+    "validation.instances=2",
+    "evaluation.iterations=20",
+    "budget=3",
+]
+
+
+def test_a_problem_with_measures_is_compared_by_them(tmp_path: Path) -> None:
+    metrics = compare(composed(tmp_path, *GAN, "only=[extra_adam,alternating_adam,acgd]"))
+    rows = list(csv.DictReader((tmp_path / "table.csv").open()))
+    assert [row["optimizer"] for row in rows] == sorted(
+        ("extra_adam", "alternating_adam"), key=lambda n: metrics[f"{n}/log_energy_distance"]
+    )
+    for row in rows:
+        name = row["optimizer"]
+        for key in ("log_energy_distance", "good_samples_low", "modes_covered_averaged"):
+            assert float(row[key]) == metrics[f"{name}/{key}"]
+    assert metrics["extra_adam/calls"] == 40
+    assert metrics["alternating_adam/calls"] == 20
+    own = "alternating_adam/log_energy_distance"
+    assert metrics[f"{own}_after_20_calls"] == pytest.approx(metrics[own])
+    assert "Not run: acgd. ACGD: expected a zero-sum game" in (tmp_path / "table.md").read_text()
+    grid = list(csv.DictReader((tmp_path / "tuning" / "extra_adam.csv").open()))
+    assert [*grid[0]] == ["step_size", "beta1", "mean", "diverged"]
+    assert len(grid) == 3
+    plots = sorted(path.stem for path in (tmp_path / "plots").iterdir())
+    assert plots == ["iterations", "oracle_calls", "samples"]
+
+
+def test_games_between_networks_choose_methods_and_sizes(tmp_path: Path) -> None:
+    with initialize_config_dir(str(CONFIGS), version_base="1.3"):
+        config = plain(compose("compare", [f"run_dir={tmp_path}", "problem=gan_mixture"]))
+        usual = plain(compose("compare", [f"run_dir={tmp_path}"]))
+    assert "alternating_lead_adam" in config["only"]
+    assert set(config["only"]) <= set(config["methods"])
+    assert config["evaluation"]["iterations"] == 600
+    assert usual["only"] is None
+
+
 @pytest.mark.parametrize(
     ("override", "words"),
     [
+        ("budget=0", "budget: expected a whole number of at least 1, got 0"),
         ("only=[ogda,led]", "only: no method 'led'; choose from gda, alternating_gda"),
         ("only=[]", "only: expected at least one method or checkpoint, got none"),
         ("only=ogda", r"only: expected a list, as in 'only=\[ogda\]', got 'ogda'"),
