@@ -6,6 +6,7 @@ Axes: B tasks, K components, N samples, m / n parameters of the generator / crit
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import copy
 
 import torch
 from torch import Tensor
@@ -83,10 +84,10 @@ class GANMixture(Problem):
         initial_deviation: float | None = None,
         samples: int = 512,
     ) -> None:
-        hidden = [checks.count("width", width)] * checks.count("depth", depth)
-        self.generator = DenseNetworks([checks.count("latent", latent), *hidden, 2], activation)
-        self.critic = DenseNetworks([2, *hidden, 1], activation)
-        super().__init__(m=self.generator.parameters, n=self.critic.parameters)
+        self.width, self.depth = checks.count("width", width), checks.count("depth", depth)
+        self.latent, self.batch = checks.count("latent", latent), checks.count("batch", batch)
+        self._build(activation)
+        super().__init__(self.m, self.n)
         named = shapes if isinstance(shapes, str) else list(shapes)
         self.shapes = [checks.choice("shapes", s, SHAPES) for s in checks.names("shapes", named)]
         if not self.shapes:
@@ -96,12 +97,25 @@ class GANMixture(Problem):
         self.scale = checks.positive("scale", scale)
         self.turned = checks.flag("turned", turned)
         self.loss = checks.choice("loss", loss, LOSSES)
-        self.latent, self.batch = latent, checks.count("batch", batch)
         self.penalty = checks.number("penalty", penalty, minimum=0)
         if initial_deviation is not None:
             checks.positive("initial_deviation", initial_deviation)
         self.initial_deviation = initial_deviation
         self.samples = checks.count("samples", samples, minimum=2)
+
+    def _build(self, activation: str) -> None:
+        """Networks of the present sizes."""
+        hidden = [self.width] * self.depth
+        self.generator = DenseNetworks([self.latent, *hidden, 2], activation)
+        self.critic = DenseNetworks([2, *hidden, 1], activation)
+        self.m, self.n = self.generator.parameters, self.critic.parameters
+
+    def check(self) -> None:
+        """The same with small, smooth networks: differences would cross the kinks of large ones."""
+        small = copy(self)
+        small.width, small.latent, small.batch, small.samples = 4, 2, 4, 8
+        small._build("tanh")
+        super(GANMixture, small).check()
 
     @property
     def zero_sum(self) -> bool:
