@@ -165,7 +165,7 @@ def test_training_brings_the_samples_to_the_data() -> None:
         ({"penalty": -1}, "penalty: expected a finite number of at least 0, got -1"),
         ({"shapes": ["star"]}, "shapes: expected one of ring, grid, cloud, spiral, got 'star'"),
         ({"shapes": []}, "shapes: expected at least one of ring, grid, cloud, spiral, got none"),
-        ({"shapes": "ring"}, r"shapes: expected a list, as in shapes=\[ring\], got 'ring'"),
+        ({"shapes": "ring"}, "shapes: expected a list, .* got 'ring'"),
         ({"activation": "elu"}, "activation: expected one of relu, tanh, silu"),
         ({"turned": 1}, "turned: expected true or false, got 1"),
         ({"initial_deviation": 0}, "initial_deviation: expected a number above 0"),
