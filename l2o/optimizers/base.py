@@ -114,9 +114,7 @@ class Members(Optimizer[Any]):
     def __init__(self, optimizers: Sequence[Optimizer[Any]]) -> None:
         self.optimizers = list(optimizers)
 
-    def init(
-        self, game: Game, iterate: Iterate, generator: torch.Generator | None = None
-    ) -> Any:
+    def init(self, game: Game, iterate: Iterate, generator: torch.Generator | None = None) -> Any:
         source = generator or torch.Generator().manual_seed(0)
         # Common random numbers: the members differ in nothing but their weights.
         begin = source.get_state()

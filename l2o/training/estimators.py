@@ -18,6 +18,7 @@ from l2o.training.curriculum import Curriculum
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
 
+
 class Shared(NamedTuple):
     """What several processes share out evenly."""
 
@@ -34,6 +35,7 @@ class Estimator(ABC):
 
     whole: bool
     """Whether there is one meta-update for a whole trajectory, not one for each window."""
+
     @abstractmethod
     def shared(self, protocol: Protocol) -> Shared:
         """What several processes share out evenly."""

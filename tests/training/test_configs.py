@@ -29,10 +29,13 @@ SMALL = [
 
 
 def small(*overrides: str) -> list[str]:
-    """Those of a small run, and others; the structured twin knows no warm-up."""
-    structured = any(one.endswith("=structured_twin") for one in overrides)
-    own = [one for one in SMALL if not (structured and "warmup" in one)]
-    return [*own, *overrides]
+    """Those of a small run, and others, without what its variant does not know."""
+    unknown: tuple[str, ...] = ()
+    if "variant=structured_twin" in overrides:
+        unknown = ("variant.warmup",)
+    if "variant=neural_twin" in overrides:
+        unknown = ("variant.warmup", "variant.hidden_size")
+    return [*(one for one in SMALL if not one.startswith(unknown or "-")), *overrides]
 
 
 def composed(directory: Path, *overrides: str) -> dict[str, Any]:

@@ -50,7 +50,9 @@ def test_the_mean_is_the_gradient() -> None:
     deviation = ((slope.square().sum() + slope.square()) / count).sqrt()
     assert ((found - slope).abs() < 4 * deviation).all()
     each = (losses[0] - losses[1]).unsqueeze(1) / 0.2 * noise
-    torch.testing.assert_close(each.var(0), slope.square().sum() + slope.square(), rtol=0.02, atol=0)
+    torch.testing.assert_close(
+        each.var(0), slope.square().sum() + slope.square(), rtol=0.02, atol=0
+    )
 
 
 def test_ranks() -> None:

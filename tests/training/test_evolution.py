@@ -12,7 +12,7 @@ from l2o.training.run import TrainingRun
 from l2o.training.train import train
 from tests.cli.test_scripts import run
 from tests.training.stopping import results, stopped
-from tests.training.test_configs import SMALL, composed
+from tests.training.test_configs import composed, small
 from tests.training.test_processes import assert_equal_runs
 
 RECIPE = [
@@ -81,7 +81,7 @@ def test_stopped_and_gone_on_with_is_never_stopped(
 
 def test_two_processes_are_as_one(tmp_path: Path) -> None:
     settings = [*RECIPE, "strategy.precision=64-true"]
-    done = run("train", tmp_path, *SMALL, *settings, "strategy=ddp_cpu", "hydra.run.dir=two")
+    done = run("train", tmp_path, *small(*settings, "strategy=ddp_cpu", "hydra.run.dir=two"))
     assert done.returncode == 0, done.stderr
     train(composed(tmp_path / "one", *settings))
     assert_equal_runs(tmp_path / "two", tmp_path / "one")

@@ -148,7 +148,9 @@ class Rule(nn.Module):
         step = -length * sigma * direction / size
         moved = w + step
         if self.pull:
-            moved = torch.lerp(moved, memory.average + step, STRONGEST_PULL * decided[:, -1:].sigmoid())
+            moved = torch.lerp(
+                moved, memory.average + step, STRONGEST_PULL * decided[:, -1:].sigmoid()
+            )
         average = torch.lerp(moved, memory.average, AVERAGE)
         return moved, Memory(fast, slow, square, slope, step, average, shown)
 

@@ -62,7 +62,9 @@ class Reference:
     def momentum(self, decay: float, power: int = 1) -> Tensor:
         """Σ (1 − β) β^age g^power."""
         ages = range(len(self.gradients) - 1, -1, -1)
-        terms = [(1 - decay) * decay**a * g**power for a, g in zip(ages, self.gradients, strict=True)]
+        terms = [
+            (1 - decay) * decay**a * g**power for a, g in zip(ages, self.gradients, strict=True)
+        ]
         return torch.stack(terms).sum(0)
 
     def step(self, w: Tensor, gradient: Tensor, other: list[float]) -> Tensor:
@@ -76,7 +78,10 @@ class Reference:
         size = torch.where(size == 0, 1, size)
         fast, slow = self.momentum(0.5) / (1 - 0.5**t), self.momentum(0.9) / (1 - 0.9**t)
         sigma = torch.cat(
-            [part.square().mean().sqrt().clamp(min=math.exp(floor)).expand(len(part)) for part in w.split(self.sizes)]
+            [
+                part.square().mean().sqrt().clamp(min=math.exp(floor)).expand(len(part))
+                for part in w.split(self.sizes)
+            ]
         )
         seen = [
             log(slow / size),
@@ -85,10 +90,12 @@ class Reference:
         ]
         clocks = [(t - 1) / (t - 1 + half) for half in (30, 300)]
         own = [cosine(before, self.moved), log(self.moved / sigma)]
-        inputs = torch.tensor([*seen, *own, *other, *clocks]).to(w)
+        inputs = torch.tensor([*seen, *own, *other, *clocks], dtype=w.dtype)
         assert len(inputs) == STATISTICS
         hidden = (inputs @ self.rule.inputs[0] + self.rule.biases[0, 0]).tanh()
-        ell, c1, c2, c3, c4, pull = (self.rule.constants[0] + hidden @ self.rule.outputs[0]).tolist()
+        ell, c1, c2, c3, c4, pull = (
+            self.rule.constants[0] + hidden @ self.rule.outputs[0]
+        ).tolist()
         direction = (c1 * gradient + c2 * fast + c3 * slow + c4 * (gradient - last)) / size
         u = -math.exp(ell) / (1 + (t - 1) / math.exp(horizon)) * sigma * direction
         kappa = 0.1 / (1 + math.exp(-pull))
@@ -173,9 +180,7 @@ def test_members_are_each_alone(share_weights: bool) -> None:
         ("relative", lambda rule: rule.fixed[:, 2].add_(1)),
     ],
 )
-def test_what_is_switched_off_plays_no_part(
-    switch: str, spoil: Callable[[Rule], object]
-) -> None:
+def test_what_is_switched_off_plays_no_part(switch: str, spoil: Callable[[Rule], object]) -> None:
     instances, start = double_batch(small(), 1)
     full, without = twin(), twin(**{switch: False})
     spoiled = twin(**{switch: False})
