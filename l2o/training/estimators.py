@@ -24,7 +24,7 @@ class Shared(NamedTuple):
 
     name: str
     """Of the setting."""
-    count: int
+    number: int
 
 
 SHAPINGS = ("ranks", "standardized")

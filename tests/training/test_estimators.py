@@ -85,8 +85,8 @@ def test_bad_settings(settings: dict[str, object], words: str) -> None:
 
 def test_what_does_not_go_together() -> None:
     strategies = EvolutionStrategies(2, 0.1, "ranks", True, 0.4)
-    with pytest.raises(UserError, match="reward: expected one that can be .* estimator=es"):
+    with pytest.raises(UserError, match=r"reward: expected one that can be .* estimator=es"):
         ThroughUnroll().check(Quality(), Curriculum())
-    with pytest.raises(UserError, match="curriculum: expected none with estimator=es"):
+    with pytest.raises(UserError, match=r"curriculum: expected none with estimator=es"):
         strategies.check(Quality(), Curriculum(start=0.5))
     strategies.check(ObjectiveReward(), Curriculum())

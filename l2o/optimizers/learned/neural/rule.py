@@ -121,10 +121,8 @@ class Rule(nn.Module):
         Returns:
             The new parameters, (B, k), and what it remembers.
         """
-        constants, (logit, horizon, floor) = (
-            _per_row(self.constants, len(w)),
-            _per_row(self.fixed, len(w)).split(1, dim=1),
-        )
+        constants = _per_row(self.constants, len(w))
+        logit, horizon, floor = torch.split(_per_row(self.fixed, len(w)), 1, dim=1)
         decay, steps = logit.sigmoid(), iteration + 1
         fast = torch.lerp(slope, memory.fast, FAST)
         slow = torch.lerp(slope, memory.slow, SLOW)
@@ -141,16 +139,15 @@ class Rule(nn.Module):
             clocks = [iteration / (iteration + half) for half in HORIZONS]
             decided = decided + self._decisions(torch.cat((shown, *own, other, *clocks), dim=1))
         length = decided[:, :1].exp() / (1 + iteration / horizon.exp())
-        weights = decided[:, 1 : 1 + DIRECTIONS].split(1, dim=1)
+        weights = torch.split(decided[:, 1 : 1 + DIRECTIONS], 1, dim=1)
         direction = weights[0] * slope + weights[1] / (1 - FAST**steps) * fast + weights[2] * steady
         if self.optimism:
             direction = direction + weights[3] * change
         step = -length * sigma * direction / size
         moved = w + step
         if self.pull:
-            moved = torch.lerp(
-                moved, memory.average + step, STRONGEST_PULL * decided[:, -1:].sigmoid()
-            )
+            pull = STRONGEST_PULL * decided[:, -1:].sigmoid()
+            moved = torch.lerp(moved, memory.average + step, pull)
         average = torch.lerp(moved, memory.average, AVERAGE)
         return moved, Memory(fast, slow, square, slope, step, average, shown)
 
@@ -166,7 +163,7 @@ class Rule(nn.Module):
         """σ, the root mean square of the tensor that each parameter is in, (B, k)."""
         if not self.relative:
             return torch.full_like(w, 0.1)
-        sizes = [_rms(part) for part in w.split(list(tensors), dim=1)]
+        sizes = [_rms(part) for part in torch.split(w, list(tensors), dim=1)]
         return torch.cat(
             [
                 torch.maximum(size, floor).expand(-1, count)

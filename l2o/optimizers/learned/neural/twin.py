@@ -81,7 +81,8 @@ class NeuralTwin(LearnedOptimizer[NeuralTwinState]):
     def members(self, weights: Tensor) -> NeuralTwin:
         population = deepcopy(self)
         parameters = list(population.parameters())
-        parts = weights.split([parameter.numel() for parameter in parameters], dim=1)
+        sizes = [parameter.numel() for parameter in parameters]
+        parts = torch.split(weights, sizes, dim=1)
         for parameter, part in zip(parameters, parts, strict=True):
             parameter.data = part.reshape(-1, *parameter.shape[1:])
         return population
