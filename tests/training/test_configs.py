@@ -62,6 +62,7 @@ def test_the_groups_are_those_of_the_readme() -> None:
         "sizes",
         "reward",
         "curriculum",
+        "estimator",
         "safeguard",
         "sweep",
     }
@@ -175,7 +176,7 @@ def test_the_release_s_tricks_are_those_of_a_twin_under_its_protocol(
     expected = {"state_rescale": 1e-4, "state_std": 0.01, "warmup_iterations": 10}
     if protocol != "release":
         expected = {"state_rescale": 1.0, "state_std": 0.0, "warmup_iterations": 0}
-    if variant == "structured_twin":
+    if variant in ("structured_twin", "neural_twin"):
         expected = {}
     choices = [f"protocol={protocol}", f"variant={variant}"]
     for order in (choices, choices[::-1]):
