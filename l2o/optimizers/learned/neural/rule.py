@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from l2o.norms import cosine, or_one
+from l2o.norms import cosine, length, or_one
 
 FAST, SLOW, AVERAGE = 0.5, 0.9, 0.99
 """Decays of the two momenta and of the average."""
@@ -127,7 +127,7 @@ class Rule(nn.Module):
         fast = torch.lerp(slope, memory.fast, FAST)
         slow = torch.lerp(slope, memory.slow, SLOW)
         square = torch.lerp(slope.square(), memory.square, decay)
-        size = or_one((square / (1 - decay**steps)).sqrt())
+        size = or_one(square / (1 - decay**steps)).sqrt()
         change = torch.where(iteration > 0, slope - memory.slope, 0)
         steady = slow / (1 - SLOW**steps)
         sigma = self._scale(w, tensors, floor.exp())
@@ -138,12 +138,12 @@ class Rule(nn.Module):
             own = (cosine(memory.slow, memory.moved), _logarithm(_rms(memory.moved / sigma)))
             clocks = [iteration / (iteration + half) for half in HORIZONS]
             decided = decided + self._decisions(torch.cat((shown, *own, other, *clocks), dim=1))
-        length = decided[:, :1].exp() / (1 + iteration / horizon.exp())
+        ell = decided[:, :1].exp() / (1 + iteration / horizon.exp())
         weights = torch.split(decided[:, 1 : 1 + DIRECTIONS], 1, dim=1)
         direction = weights[0] * slope + weights[1] / (1 - FAST**steps) * fast + weights[2] * steady
         if self.optimism:
             direction = direction + weights[3] * change
-        step = -length * sigma * direction / size
+        step = -ell * sigma * direction / size
         moved = w + step
         if self.pull:
             pull = STRONGEST_PULL * decided[:, -1:].sigmoid()
@@ -182,7 +182,7 @@ def _per_row(weight: Tensor, rows: int) -> Tensor:
 
 def _rms(vector: Tensor) -> Tensor:
     """The root mean square, (B, k) to (B, 1)."""
-    return vector.square().mean(1, keepdim=True).sqrt()
+    return length(vector) / math.sqrt(vector.shape[1])
 
 
 def _logarithm(size: Tensor) -> Tensor:

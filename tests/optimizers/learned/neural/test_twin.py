@@ -16,16 +16,7 @@ from l2o.optimizers import NeuralTwin, tensors
 from l2o.optimizers.learned.neural.rule import STATISTICS, Rule
 from l2o.problems import GANMixture, Instances, Problem, Theta
 from tests.helpers import double_batch
-
-
-def twin(seed: int = 0, **switches: bool) -> NeuralTwin:
-    """In double precision, with weights that all matter."""
-    optimizer = NeuralTwin(units=3, seed=seed, **switches).double()
-    source = torch.Generator().manual_seed(seed)
-    with torch.no_grad():
-        for weight in optimizer.parameters():
-            weight += 0.3 * torch.randn(weight.shape, generator=source).double()
-    return optimizer
+from tests.optimizers.learned.neural.helpers import twin
 
 
 def small(loss: str = "non_saturating") -> GANMixture:
