@@ -72,6 +72,11 @@ class Game(ABC):
     def __len__(self) -> int:
         """B."""
 
+    @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        """Where x and y are raveled parameters: how many each tensor of theirs has."""
+        return [self.m], [self.n]
+
     @abstractmethod
     def costs(self, x: Tensor, y: Tensor) -> Costs:
         """What each player minimizes, (B,) each, for x of (B, m) and y of (B, n)."""

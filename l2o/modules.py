@@ -103,6 +103,11 @@ class ModuleGame(Game):
         return 1
 
     @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        x, y = ([p.numel() for p in player.parameters] for player in self._players)
+        return x, y
+
+    @property
     def start(self) -> tuple[Tensor, Tensor]:
         """Where the parameters were at first, raveled, (1, m) and (1, n)."""
         x, y = self._start

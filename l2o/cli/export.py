@@ -19,7 +19,16 @@ from l2o.optimizers.learned.loading import load_checkpoint
 from l2o.problems import Problem
 from l2o.reporting.progress import ProgressLine
 
-DECISIVE = ("variant", "problem", "mixture", "protocol", "reward", "curriculum", "seed")
+DECISIVE = (
+    "variant",
+    "problem",
+    "mixture",
+    "protocol",
+    "estimator",
+    "reward",
+    "curriculum",
+    "seed",
+)
 """What the weights depend on, of a run's config."""
 PRECISE = 1e-6
 """The distance that oracle calls are counted to."""

@@ -38,7 +38,7 @@ from l2o.optimizers.hand_designed import (
     Players,
     SGAAdam,
 )
-from l2o.optimizers.learned import StructuredTwin, TwinL2O
+from l2o.optimizers.learned import NeuralTwin, StructuredTwin, TwinL2O
 from l2o.optimizers.safeguard import HalpernSafeguard
 
 __all__ = [
@@ -75,6 +75,7 @@ __all__ = [
     "LearnedOptimizer",
     "Lookahead",
     "NegativeMomentum",
+    "NeuralTwin",
     "OptimisticAdam",
     "Optimizer",
     "OracleCalls",

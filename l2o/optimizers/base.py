@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from copy import deepcopy
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
@@ -84,6 +85,67 @@ class LearnedOptimizer(Optimizer[State], nn.Module):
     def dtype(self) -> torch.dtype:
         """The float type of its weights, and so of the instances it is to be applied to."""
         return next(self.parameters()).dtype
+
+    def members(self, weights: Tensor) -> Optimizer[Any]:
+        """A population of optimizers of this kind, side by side in one batch.
+
+        Args:
+            weights: The meta-parameters of P members, raveled in the order of `parameters()`,
+                (P, k).
+
+        Returns:
+            An optimizer on B instances, of which member p has rows p·B/P to (p + 1)·B/P.
+        """
+        return Members([self._with(row) for row in weights])
+
+    def _with(self, weights: Tensor) -> LearnedOptimizer[State]:
+        member = deepcopy(self)
+        nn.utils.vector_to_parameters(weights, member.parameters())
+        return member
+
+
+class Members(Optimizer[Any]):
+    """Optimizers of one kind, each on its own share of the instances.
+
+    Args:
+        optimizers: P of them, for B/P instances in a row each.
+    """
+
+    def __init__(self, optimizers: Sequence[Optimizer[Any]]) -> None:
+        self.optimizers = list(optimizers)
+
+    def init(self, game: Game, iterate: Iterate, generator: torch.Generator | None = None) -> Any:
+        source = generator or torch.Generator().manual_seed(0)
+        # Common random numbers: the members differ in nothing but their weights.
+        begin = source.get_state()
+        states = []
+        for optimizer, rows in self._shares(game):
+            source.set_state(begin)
+            part = Iterate(iterate.x[rows], iterate.y[rows])
+            states.append(optimizer.init(game.select(rows), part, source))
+        return _joined(states)
+
+    def step(self, game: Game, iterate: Iterate, state: Any) -> tuple[Iterate, Any]:
+        points, states = [], []
+        for optimizer, rows in self._shares(game):
+            own = map_state(lambda part, rows=rows: part[rows], state)
+            part = Iterate(iterate.x[rows], iterate.y[rows])
+            point, own = optimizer.step(game.select(rows), part, own)
+            points.append(point)
+            states.append(own)
+        return _joined(points), _joined(states)
+
+    def oracle_calls(self, game: Game) -> OracleCalls:
+        return self.optimizers[0].oracle_calls(game)
+
+    def _shares(self, game: Game) -> Iterator[tuple[Optimizer[Any], slice]]:
+        size = len(game) // len(self.optimizers)
+        for place, optimizer in enumerate(self.optimizers):
+            yield optimizer, slice(place * size, (place + 1) * size)
+
+
+def _joined(states: Sequence[Any]) -> Any:
+    return map_state(lambda *parts: torch.cat(parts), *states)
 
 
 def check_start(optimizer: object, game: object, start: object) -> Iterate:

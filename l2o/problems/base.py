@@ -96,6 +96,11 @@ class Problem:
         return self.overrides("nearest")
 
     @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        """Where x and y are raveled parameters: how many each tensor of theirs has."""
+        return [self.m], [self.n]
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         """What results are measured by where solutions are not known, the most important first."""
         return ()

@@ -71,6 +71,10 @@ class Instances(Game):
     def __len__(self) -> int:
         return self._count * self._copies
 
+    @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        return self.problem.tensors
+
     def point(self, given: object) -> Iterate:
         x, y = super().point(given)
         if (x.dtype, x.device.type) != (self.dtype, self.device.type):

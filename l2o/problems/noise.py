@@ -62,6 +62,10 @@ class Noisy(Problem):
         return self.problem.has_solutions
 
     @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        return self.problem.tensors
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         return self.problem.measures
 

@@ -23,6 +23,8 @@ class Window(NamedTuple):
     epoch: int
     position: int
     """Of the window in the epoch; the unroll starts afresh at 0."""
+    last: bool
+    """Whether the epoch ends with it."""
 
 
 class ValidationSet(NamedTuple):
@@ -42,13 +44,23 @@ class InstanceData(LightningDataModule):
         problems: The families to sample from; with several, the epochs take turns.
         protocol: How many instances and windows there are.
         seed: Seed of the run.
+        whole: Whether an epoch is one window.
+        shares: Whether the processes share the instances out.
     """
 
-    def __init__(self, problems: Sequence[Problem], protocol: Protocol, seed: int) -> None:
+    def __init__(
+        self,
+        problems: Sequence[Problem],
+        protocol: Protocol,
+        seed: int,
+        whole: bool = False,
+        shares: bool = True,
+    ) -> None:
         super().__init__()
         self.problems = list(problems)
         self.protocol = protocol
         self.seed = seed
+        self.whole, self.shares = whole, shares
 
     def setup(self, stage: str) -> None:
         """Samples the instances; called by Lightning before fitting."""
@@ -64,7 +76,7 @@ class InstanceData(LightningDataModule):
 
     def train_dataloader(self) -> Batches:
         """The windows of an epoch, in order; iterating again gives those of the next."""
-        return Batches(self.protocol.windows(self._epoch), self._windows)
+        return Batches(self._count(self._epoch), self._windows)
 
     def val_dataloader(self) -> Batches:
         """The validation set of each problem as one batch."""
@@ -110,12 +122,17 @@ class InstanceData(LightningDataModule):
         if self.protocol.fresh_instances:
             instances = self._sample(turn, epoch)
         start = self.start(epoch)
-        for position in range(self.protocol.windows(epoch)):
-            yield Window(instances, start, epoch, position)
+        count = self._count(epoch)
+        for position in range(count):
+            yield Window(instances, start, epoch, position, last=position == count - 1)
+
+    def _count(self, epoch: int) -> int:
+        """Windows, and so meta-updates, in an epoch."""
+        return 1 if self.whole else self.protocol.windows(epoch)
 
     def _share(self, count: int) -> slice:
         """Which of `count` instances are this process's own."""
-        if not self.trainer:
+        if not self.trainer or not self.shares:
             return slice(count)
         return slice(self.trainer.global_rank, count, self.trainer.world_size)
 

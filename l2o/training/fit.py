@@ -137,14 +137,14 @@ def _prepared(run: TrainingRun, interruption: Interruption) -> Trained:
         callbacks.append(Pruner(run.pruning, history, run.directory))
     trainer = build_trainer(
         run.strategy,
-        protocol.instances,
+        run.estimator.shared(protocol),
         SafeFiles(),
         max_epochs=protocol.epochs,
         check_val_every_n_epoch=min(protocol.validation.every, protocol.epochs),
         num_sanity_val_steps=0,
         callbacks=[*callbacks, Checkpoints(folder, history, interruption, every_s)],
         logger=False,  # once the directory is this run's own
-        log_every_n_steps=protocol.windows(0),
+        log_every_n_steps=1 if run.estimator.whole else protocol.windows(0),
         gradient_clip_val=protocol.clip,
         # Epochs of a growing horizon differ in their number of windows.
         reload_dataloaders_every_n_epochs=int(protocol.first_horizon < protocol.horizon),

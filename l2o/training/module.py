@@ -102,7 +102,7 @@ class MetaTraining(LightningModule):
 
     def on_train_batch_end(self, outputs: Any, batch: Window, batch_idx: int) -> None:
         """Logs the epoch after its last meta-update, which may have been skipped."""
-        if batch.position == self.protocol.windows(batch.epoch) - 1:
+        if batch.last:
             self._log_epoch()
 
     def _before(self, batch: Window) -> UnrollState:

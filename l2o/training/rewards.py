@@ -15,6 +15,7 @@ from torch import Tensor
 from l2o.games import Costs, join
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.norms import norm
 from l2o.problems import Instances
 from l2o.unroll import Detach, Trajectory
 
@@ -43,6 +44,11 @@ class Reward(ABC):
     Raises:
         UserError: If a weight is negative or not finite.
     """
+
+    differentiable: bool = True
+    """Whether meta-gradients can pass."""
+    needs_all: bool = True
+    """Whether it looks at all iterates of a window, not at the last alone."""
 
     def __init__(self, weights: Sequence[float] | None = None) -> None:
         if weights is not None and (isinstance(weights, str) or not isinstance(weights, Sequence)):
@@ -152,6 +158,32 @@ class NikaidoIsoda(Reward):
         judged = squared > self.shortest**2
         # Guarded inside as well: the gradient of what is not used must not be NaN.
         return torch.where(judged, gain**2 / torch.where(judged, squared, 1), 0)
+
+
+class Quality(Reward):
+    """The problem's own measure of the last iterate, turned so that less is better.
+
+    Where there is none, the logarithm of the distance, or of the gradient norm if solutions are
+    not known. It need not be differentiable.
+    """
+
+    differentiable = False
+    needs_all = False
+
+    def __init__(self) -> None:
+        super().__init__()
+
+    def __call__(self, window: Unrolled) -> Tensor:
+        game, (x, y) = window.instances, window.trajectory.last
+        if game.problem.assessed:
+            measure = game.problem.measures[0]
+            value = game.measured(measure, x, y)
+            return -value if measure.higher else value
+        if game.problem.has_solutions:
+            size = game.distance(x, y).joint
+        else:
+            size = norm(game.field(join((x, y)))).squeeze(1)
+        return (size.square() + SMALLEST_SQUARE).log() / 2
 
 
 def half_step_costs(window: Unrolled) -> tuple[Tensor, Costs, Costs]:

@@ -16,6 +16,7 @@ from l2o.io.settings import build, construct
 from l2o.optimizers import LearnedOptimizer
 from l2o.problems import Problem
 from l2o.training.curriculum import Curriculum
+from l2o.training.estimators import Estimator, EvolutionStrategies
 from l2o.training.loggers import LoggerSettings
 from l2o.training.protocol import Protocol
 from l2o.training.resume import command, newest_checkpoint, origin
@@ -55,6 +56,7 @@ class TrainingRun:
     """What it is trained on in turn."""
     optimizer: LearnedOptimizer[Any]
     protocol: Protocol
+    estimator: Estimator
     reward: Reward
     curriculum: Curriculum
     evaluation: EvaluationSettings
@@ -87,9 +89,12 @@ class TrainingRun:
         seed = checks.count("seed", config["seed"], minimum=0)
         protocol = Protocol.from_settings(config["protocol"])
         strategy = construct(StrategySettings, config["strategy"], "strategy")
-        strategy.check(protocol.instances)
+        estimator = build(config["estimator"], Estimator, "estimator", own_only=own_only)
+        strategy.check(estimator.shared(protocol))
         reward = build(config["reward"], Reward, "reward", own_only=own_only)
         reward.check(protocol.window)
+        curriculum = construct(Curriculum, config["curriculum"], "curriculum")
+        estimator.check(reward, curriculum)
         optimizer = build_module(config["variant"], LearnedOptimizer, "variant", own_only=own_only)
         optimizer.to(strategy.dtype)
         evaluation = construct(EvaluationSettings, config["evaluation"], "evaluation")
@@ -104,8 +109,9 @@ class TrainingRun:
             mixture=mixture or [problem],
             optimizer=optimizer,
             protocol=protocol,
+            estimator=estimator,
             reward=reward,
-            curriculum=construct(Curriculum, config["curriculum"], "curriculum"),
+            curriculum=curriculum,
             evaluation=evaluation,
             strategy=strategy,
             logger=LoggerSettings.from_settings(config["logger"]),
@@ -122,18 +128,21 @@ class TrainingRun:
     def module(self) -> MetaTraining:
         """What Lightning trains."""
         # Imported here: Lightning takes longer than to check all settings.
+        from l2o.training.evolution import EvolutionTraining
         from l2o.training.module import MetaTraining
 
-        return MetaTraining(
-            self.optimizer, self.protocol, self.reward, self.curriculum, self.seed, self.config
-        )
+        parts = (self.optimizer, self.protocol, self.reward, self.curriculum, self.seed)
+        if isinstance(self.estimator, EvolutionStrategies):
+            return EvolutionTraining(self.estimator, *parts, self.config)
+        return MetaTraining(*parts, self.config)
 
     @property
     def data(self) -> InstanceData:
         """What it trains on."""
         from l2o.training.data import InstanceData
 
-        return InstanceData(self.mixture, self.protocol, self.seed)
+        shares = not isinstance(self.estimator, EvolutionStrategies)
+        return InstanceData(self.mixture, self.protocol, self.seed, self.estimator.whole, shares)
 
     @property
     def title(self) -> str:

@@ -10,6 +10,7 @@ import torch
 
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.training.estimators import Shared
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
 """Of Lightning's, those that make sense here: iterates in half precision know three digits."""
@@ -56,11 +57,11 @@ class StrategySettings:
         """The float type of iterates and weights."""
         return torch.float64 if self.precision == "64-true" else torch.float32
 
-    def check(self, instances: int) -> None:
+    def check(self, shared: Shared) -> None:
         """Refuses what can be told without asking Lightning.
 
         Args:
-            instances: Training instances, which the processes share out evenly.
+            shared: What the processes share out evenly.
 
         Raises:
             UserError: If there are more processes, or this machine cannot do it.
@@ -73,8 +74,8 @@ class StrategySettings:
         for name in ("devices", "num_nodes"):
             value = getattr(self, name)
             # Lightning would make a list of as many before it finds anything wrong.
-            if isinstance(value, int) and value > instances:
-                expected = f"at most protocol.instances ({instances}), one for each process"
+            if isinstance(value, int) and value > shared.number:
+                expected = f"at most {shared.name} ({shared.number}), one for each process"
                 raise checks.refusal(f"strategy.{name}", expected, value)
         compiler = os.environ.get("CXX", "g++")
         if self.compile and not shutil.which(compiler):

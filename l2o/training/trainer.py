@@ -17,6 +17,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.training.estimators import Shared
 from l2o.training.strategy import EXPECTED, StrategySettings
 
 BY_HAND = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
@@ -24,13 +25,13 @@ BY_HAND = ("MASTER_ADDR", "MASTER_PORT", "NODE_RANK")
 
 
 def build_trainer(
-    settings: StrategySettings, instances: int, files: CheckpointIO, **options: Any
+    settings: StrategySettings, shared: Shared, files: CheckpointIO, **options: Any
 ) -> Trainer:
     """Lightning's trainer, which knows the place of this process among all of the run.
 
     Args:
         settings: How the run is executed.
-        instances: How many are to be shared out among the processes.
+        shared: What the processes share out evenly.
         files: Reads and writes the checkpoints.
         options: Further arguments of the trainer.
 
@@ -51,11 +52,11 @@ def build_trainer(
         environment.validate_settings(trainer.num_devices, trainer.num_nodes)
     except ValueError as error:
         raise _misfit(error) from None
-    if instances % trainer.world_size:
+    if shared.number % trainer.world_size:
         raise UserError(
-            f"protocol.instances: expected a multiple of the {trainer.world_size} processes "
+            f"{shared.name}: expected a multiple of the {trainer.world_size} processes "
             f"(strategy.devices={settings.devices}, "
-            f"strategy.num_nodes={settings.num_nodes}), got {instances}"
+            f"strategy.num_nodes={settings.num_nodes}), got {shared.number}"
         )
     missing = ", ".join(name for name in BY_HAND if name not in os.environ)
     if trainer.num_nodes > 1 and isinstance(environment, LightningEnvironment) and missing:

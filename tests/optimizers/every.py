@@ -26,6 +26,7 @@ from tests.helpers import PROBLEMS, Cubic, Open, small_twin
 from tests.optim.games import GeneralSum
 from tests.optimizers.hand_designed.games import Smooth
 from tests.optimizers.hand_designed.methods import METHODS
+from tests.optimizers.learned.neural.helpers import twin as neural_twin
 from tests.optimizers.learned.structured.helpers import twin
 
 LEARNED: dict[str, Optimizer[Any]] = {
@@ -35,6 +36,8 @@ LEARNED: dict[str, Optimizer[Any]] = {
     "TwinL2O, sign warm-up": small_twin(warmup_iterations=2),
     "TwinL2O, shared weights": small_twin(share_weights=True),
     "TwinL2O, shared hidden state": small_twin(share_hidden=True),
+    "NeuralTwin": neural_twin(),
+    "NeuralTwin, constants, shared": neural_twin(statistics=False, share_weights=True),
     "StructuredTwin": twin(0.3),
     "StructuredTwin, no secants": twin(0.3, memory=0),
     "StructuredTwin, no trust": twin(0.3, trust=False),

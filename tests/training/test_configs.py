@@ -29,10 +29,13 @@ SMALL = [
 
 
 def small(*overrides: str) -> list[str]:
-    """Those of a small run, and others; the structured twin knows no warm-up."""
-    structured = any(one.endswith("=structured_twin") for one in overrides)
-    own = [one for one in SMALL if not (structured and "warmup" in one)]
-    return [*own, *overrides]
+    """Those of a small run, and others, without what its variant does not know."""
+    unknown: tuple[str, ...] = ()
+    if "variant=structured_twin" in overrides:
+        unknown = ("variant.warmup",)
+    if "variant=neural_twin" in overrides:
+        unknown = ("variant.warmup", "variant.hidden_size")
+    return [*(one for one in SMALL if not one.startswith(unknown or "-")), *overrides]
 
 
 def composed(directory: Path, *overrides: str) -> dict[str, Any]:
@@ -59,6 +62,7 @@ def test_the_groups_are_those_of_the_readme() -> None:
         "sizes",
         "reward",
         "curriculum",
+        "estimator",
         "safeguard",
         "sweep",
     }
@@ -172,7 +176,7 @@ def test_the_release_s_tricks_are_those_of_a_twin_under_its_protocol(
     expected = {"state_rescale": 1e-4, "state_std": 0.01, "warmup_iterations": 10}
     if protocol != "release":
         expected = {"state_rescale": 1.0, "state_std": 0.0, "warmup_iterations": 0}
-    if variant == "structured_twin":
+    if variant in ("structured_twin", "neural_twin"):
         expected = {}
     choices = [f"protocol={protocol}", f"variant={variant}"]
     for order in (choices, choices[::-1]):

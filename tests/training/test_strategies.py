@@ -12,6 +12,7 @@ from l2o import Iterate, UserError
 from l2o.optimizers import tensors
 from l2o.training.checkpoints import SafeFiles
 from l2o.training.data import InstanceData, Window
+from l2o.training.estimators import Shared
 from l2o.training.module import MetaTraining
 from l2o.training.run import TrainingRun
 from l2o.training.strategy import PRECISIONS, StrategySettings
@@ -56,7 +57,7 @@ def test_gpu_strategies_are_refused_without_a_gpu(
     assert not (tmp_path / "run").exists(), "refused before anything was written"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     settings = composed(tmp_path, f"strategy={strategy}", *how)["strategy"]
-    StrategySettings(**settings).check(instances=4)
+    StrategySettings(**settings).check(Shared("protocol.instances", 4))
 
 
 @pytest.mark.parametrize("override", ["accelerator=abacus", "devices=0", "strategy=none"])

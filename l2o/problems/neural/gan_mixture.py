@@ -126,6 +126,10 @@ class GANMixture(Problem):
         return self.m + self.n + 2 * self.components + self.samples * (self.latent + 4)
 
     @property
+    def tensors(self) -> tuple[list[int], list[int]]:
+        return self.generator.parts, self.critic.parts
+
+    @property
     def measures(self) -> tuple[Measure, ...]:
         """Log energy distance to the data; shares of good samples and of modes covered."""
         return (
