@@ -177,8 +177,7 @@ class Quality(Reward):
         game, (x, y) = window.instances, window.trajectory.last
         if game.problem.assessed:
             measure = game.problem.measures[0]
-            value = game.measured(measure, x, y)
-            return -value if measure.higher else value
+            return measure.costs(game.measured(measure, x, y))
         if game.problem.has_solutions:
             size = game.distance(x, y).joint
         else:
