@@ -72,7 +72,7 @@ def export(config: dict[str, Any]) -> float:
 @script("summarize")
 def summarize(config: dict[str, Any]) -> float:
     """Collects runs into one table and plot."""
-    from l2o.cli.summary import summarize
+    from l2o.cli.summarize import summarize
 
     return float(len(summarize(config)))
 

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.metrics import median, settling_iteration, summarize
+from l2o.evaluation.metrics import median, settling_iteration
 from l2o.io import checks, memory
 from l2o.io.memory import build_module
 from l2o.io.pretrained import WEIGHTS, Pretrained, write_weights
@@ -96,4 +96,4 @@ def figures(
     measured = measure(optimizer, instances, start, size.iterations, generator=states)
     calls = optimizer.oracle_calls(instances)
     settled = median(settling_iteration(measured, PRECISE)).item()
-    return {**summarize(measured), "calls": calls.start + settled * calls.iteration}
+    return {**measured.summary(), "calls": calls.start + settled * calls.iteration}

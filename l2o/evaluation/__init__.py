@@ -1,7 +1,7 @@
 """Evaluation: how well an optimizer does on a problem, as numbers, tables and plots."""
 
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.metrics import Measurements, summarize
+from l2o.evaluation.metrics import Measurements
 from l2o.evaluation.quality import Assessment, assess
 
 __all__ = [
@@ -11,5 +11,4 @@ __all__ = [
     "assess",
     "measure",
     "sample_set",
-    "summarize",
 ]

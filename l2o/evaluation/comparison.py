@@ -12,7 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from l2o.evaluation.metrics import Measurements, median, settling_iteration, summarize
+from l2o.evaluation.metrics import Measurements, median, settling_iteration
 from l2o.evaluation.quality import Assessment
 from l2o.evaluation.tuning import Tuning
 from l2o.optimizers import OracleCalls
@@ -55,7 +55,7 @@ class Result(NamedTuple):
         tuning_seconds: float = 0.0,
     ) -> Result:
         """Summarizes the measurements of one optimizer."""
-        quantity, summary = measured.quantity, summarize(measured)
+        quantity, summary = measured.quantity, measured.summary()
         both = measured.joint
         medians = torch.stack([median(v) for v in (measured.x, measured.y, both)])
         numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}

@@ -63,6 +63,25 @@ class Measurements(NamedTuple):
         """Both players together, √(x² + y²), (T + 1, B)."""
         return torch.hypot(self.x, self.y)
 
+    def summary(self) -> dict[str, float]:
+        """The metrics of a set of trajectories.
+
+        Returns:
+            `<quantity>_median` and `<quantity>_mean` of the last iterates, `diverged` as a share
+            of the trajectories, the means of the optimizer's own counts and, where solutions are
+            known, `sr1` and `sr2` as shares.
+        """
+        last = self.joint[-1].double()
+        metrics = {}
+        if self.quantity == "distance":
+            metrics["sr1"] = accurate(self).double().mean().item()
+            metrics["sr2"] = steady(self).double().mean().item()
+        metrics[f"{self.quantity}_median"] = median(last).item()
+        metrics[f"{self.quantity}_mean"] = last.mean().item()
+        metrics["diverged"] = self.diverged.double().mean().item()
+        counts = {name: values.double().mean().item() for name, values in self.counts.items()}
+        return {**metrics, **counts}
+
 
 def median(values: Tensor, dim: int = -1) -> Tensor:
     """The median along a dimension: of an even number, the mean of the two in the middle.
@@ -115,26 +134,6 @@ def steady(measured: Measurements) -> Tensor:
     A diverged trajectory fails, however constant its end.
     """
     return (_tail(measured.joint, TAIL).std(0, correction=0) < STEADINESS) & ~measured.diverged
-
-
-def summarize(measured: Measurements) -> dict[str, float]:
-    """The metrics of a set of trajectories.
-
-    Returns:
-        `<quantity>_median` and `<quantity>_mean` of the last iterates, `diverged` as a share
-        of the trajectories, the means of the optimizer's own counts and, where solutions are
-        known, `sr1` and `sr2` as shares.
-    """
-    last = measured.joint[-1].double()
-    metrics = {}
-    if measured.quantity == "distance":
-        metrics["sr1"] = accurate(measured).double().mean().item()
-        metrics["sr2"] = steady(measured).double().mean().item()
-    metrics[f"{measured.quantity}_median"] = median(last).item()
-    metrics[f"{measured.quantity}_mean"] = last.mean().item()
-    metrics["diverged"] = measured.diverged.double().mean().item()
-    counts = {name: values.double().mean().item() for name, values in measured.counts.items()}
-    return {**metrics, **counts}
 
 
 def settling_iteration(measured: Measurements, threshold: float) -> Tensor:

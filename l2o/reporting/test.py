@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.metrics import summarize
 from l2o.evaluation.quality import assess
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer
@@ -63,7 +62,7 @@ def run_test(
         else:
             found = measure(*run, **further)
     seconds = time.perf_counter() - began
-    numbers = found.summary() if problem.assessed else summarize(found)
+    numbers = found.summary()
     tested = {f"test/{name}": value for name, value in numbers.items()}
     metrics = {**(known or {}), **tested, "time/test_s": seconds}
     write_metrics(metrics, directory)

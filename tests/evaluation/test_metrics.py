@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from l2o import Instances, Iterate
-from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set, summarize
+from l2o.evaluation import EvaluationSettings, Measurements, measure, sample_set
 from l2o.evaluation.metrics import SCORES, accurate, median, steady
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer, OracleCalls
@@ -72,7 +72,7 @@ def test_a_diverged_trajectory_fails_however_constant_its_end(end: float) -> Non
     measured = _measured(distance)
     assert accurate(measured).tolist() == [True, False]
     assert steady(measured).tolist() == [True, False]
-    metrics = summarize(measured)
+    metrics = measured.summary()
     assert (metrics["sr1"], metrics["sr2"], metrics["diverged"]) == (0.5, 0.5, 0.5)
     assert not math.isfinite(metrics["distance_mean"])
     # Neither settles: one stays at 1e-3, the other counts all iterations as well.
@@ -206,7 +206,7 @@ def test_without_solutions_gradient_norms_are_measured() -> None:
     # f = x³ + x y − y²: ∇f(2, 3) = (3·4 + 3, 2 − 6), ∇f(1, 1.5) = (3 + 1.5, 1 − 3)
     torch.testing.assert_close(measured.x[:2, 0], torch.tensor([15.0, 4.5]))
     torch.testing.assert_close(measured.y[:2, 0], torch.tensor([4.0, 2.0]))
-    metrics = summarize(measured)
+    metrics = measured.summary()
     assert "gradient_norm_median" in metrics
     assert "sr1" not in metrics
 
@@ -220,7 +220,7 @@ def test_what_the_optimizer_counts_is_recorded_and_averaged() -> None:
     start = Iterate(torch.ones(2, 1), torch.ones(2, 1))
     measured = measure(Counting([0.5, 1.0]), instances, start, 30)
     assert measured.counts["steps"].tolist() == [15, 30]
-    assert summarize(measured)["steps"] == 22.5
+    assert measured.summary()["steps"] == 22.5
     assert measure(Scripted([0.5, 1.0]), instances, start, 30).counts == {}
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from l2o import Instances, Iterate, UserError, unroll
-from l2o.evaluation import measure, summarize
+from l2o.evaluation import measure
 from l2o.optimizers import HalpernSafeguard, Optimizer, OracleCalls, map_state
 from l2o.optimizers.base import tensors
 from l2o.optimizers.hand_designed import AGRAAL, GDA, LEAD, OGDA, Halpern
@@ -183,7 +183,7 @@ def test_fallbacks_are_counted_by_instance() -> None:
     assert (trajectory.x[3, 0], trajectory.x[2, 1], trajectory.x[4, 1]) == (0, 0, 0)
     measured = measure(guarded, instances, split(instances, u), 5)
     assert measured.counts["fallback"].tolist() == [0.75, 0.25, 1]
-    assert summarize(measured)["fallback"] == pytest.approx(2 / 3)
+    assert measured.summary()["fallback"] == pytest.approx(2 / 3)
     assert OGDA(0.1).counts(OGDA(0.1).init(instances, split(instances, u))) == {}
 
 

@@ -9,7 +9,6 @@ import torch
 
 from l2o import UserError, unroll
 from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.metrics import summarize
 from l2o.games import join
 from l2o.io.seeds import generator
 from l2o.optimizers import CGD, GDA, StructuredTwin
@@ -78,7 +77,7 @@ def test_what_is_undefined_has_failed(name: str) -> None:
     problem = cls(**settings)
     problem.check()
     test = sample_set(problem, EvaluationSettings(5, 2, 20), 0, "test")
-    metrics = summarize(measure(StructuredTwin(), *test, 20))
+    metrics = measure(StructuredTwin(), *test, 20).summary()
     assert metrics["diverged"] == 1
     assert metrics["gradient_norm_median"] == float("inf")
 
