@@ -38,7 +38,7 @@ class UsedUpError(UserError):
 
 
 class Stated(NamedTuple):
-    """The costs that a closure states, without having called backward."""
+    """The costs of both players, as a closure states them without calling backward."""
 
     f: Tensor | None
     """What the min player minimizes; None if there is no such player."""
@@ -250,7 +250,7 @@ class Evaluation:
 
 
 def _mark(parameter: Tensor) -> tuple[weakref.ref[Tensor], int] | None:
-    """What tells whether a parameter's gradient was replaced or changed later on."""
+    """A token by which to tell whether a parameter's gradient was later replaced or changed."""
     slope = parameter.grad
     return None if slope is None else (weakref.ref(slope), slope._version)
 
@@ -266,7 +266,7 @@ def _scalar(cost: Tensor | None) -> Tensor:
 
 
 def _materialized(parts: Sequence[Tensor | None], parameters: Sequence[Tensor]) -> list[Tensor]:
-    """Parts, dense, and zeros for those that are missing."""
+    """The parts as dense tensors, with zeros for those that are missing."""
     return [
         torch.zeros_like(parameter) if part is None else part.to_dense() if part.is_sparse else part
         for part, parameter in zip(parts, parameters, strict=True)

@@ -74,7 +74,7 @@ class Game(ABC):
 
     @property
     def tensors(self) -> tuple[list[int], list[int]]:
-        """Where x and y are raveled parameters: how many each tensor of theirs has."""
+        """Sizes of the tensors that x and y are raveled from, ([m], [n]) where there are none."""
         return [self.m], [self.n]
 
     @abstractmethod
@@ -95,7 +95,7 @@ class Game(ABC):
         raise NotImplementedError
 
     def constant(self) -> Self:
-        """The same game, whose derivatives are constants to whoever asks for them."""
+        """The same game with derivatives that are constants: no graph leads through them."""
         game = copy(self)
         game._recorded = False
         return game
@@ -218,11 +218,11 @@ class Game(ABC):
         return (1 if self.affine else NEWTON_STEPS) * (self.m + self.n + 2)
 
     def flipped(self, w: Tensor) -> Tensor:
-        """w with the sign of y's part turned: in a zero-sum game from G to ∇f, and back."""
+        """w with the sign of y's part flipped: turns G into ∇f in a zero-sum game, and back."""
         return join((w[..., : self.m], -w[..., self.m :]))
 
     def _expect(self, **points: object) -> None:
-        """Refuses what is no point of every instance, or no vector there.
+        """Refuses tensors whose shape is not that of a point, or a vector, of every instance.
 
         Args:
             points: By name: x and u of (B, m), y and v of (B, n), z and w of (B, d).
@@ -396,7 +396,7 @@ def _product(value: Tensor, by: Tensor, *held: Tensor) -> Tensor:
 
 
 def _ends_in_error(value: Tensor, inputs: tuple[Tensor, ...]) -> bool:
-    """Whether the graph from inputs to a value has a node that raises an error where it is reached.
+    """Whether the graph from inputs to a value has a node that raises an error when reached.
 
     PyTorch cuts the graph of a derivative off at a function that is differentiable only once, and
     puts such a node there; with inputs given, it passes by it.

@@ -33,13 +33,13 @@ class Player(NamedTuple):
 
     parameters: list[Tensor]
     size: int
-    """Their number, all together."""
+    """How many numbers they are, all together."""
     limits: list[tuple[int, int, float]]
     """(begin, end, max_norm): parts of the raveled gradient that are clipped to a norm."""
     projections: list[tuple[int, int, Callable[[Tensor], Tensor]]]
     """(begin, end, projection): parts of the raveled parameters that must stay in a set."""
     decay: float | Tensor
-    """The share of where it was that every move also takes away, a number or (1, k)."""
+    """Weight decay: the share of the old point that every move subtracts, a number or (1, k)."""
 
     @property
     def decays(self) -> bool:
@@ -131,11 +131,11 @@ class ModuleGame(Game):
         self._agreed(run, 0)
 
     def expect(self, zero_sum: bool) -> None:
-        """Tells which kind of game it was before."""
+        """Sets which kind of game it was in earlier steps."""
         self._kind = self.zero_sum = zero_sum
 
     def settled(self, which: int, point: Tensor) -> Tensor:
-        """Where a player is that a method has moved to a point: allowed, and its decay taken."""
+        """The point to which a method has moved a player, decayed, then projected."""
         player = self._players[which]
         if player.decays:
             point = point - player.decay * self._start[which]
@@ -350,7 +350,7 @@ def is_finite(values: Tensor) -> bool:
 
 
 def _processes() -> int:
-    """How many work on the same game."""
+    """How many processes work on the same game."""
     if distributed.is_available() and distributed.is_initialized():
         return distributed.get_world_size()
     return 1

@@ -30,9 +30,9 @@ class CommandLine(NamedTuple):
     settings: list[str]
     flags: list[str]
     help: bool
-    """Whether to print the help, and no more."""
+    """Whether to print the help and do nothing else."""
     folder: str | None
-    """Of choices of the user's own."""
+    """Where the user's own choices are."""
 
 
 def readable(arguments: Sequence[str], config_name: str) -> CommandLine:

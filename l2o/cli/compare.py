@@ -35,9 +35,9 @@ from l2o.reporting.progress import ProgressLine
 from l2o.reporting.report import described, write_config, write_metrics, write_versions
 
 DTYPE = torch.double
-"""For all alike: in single precision the good methods would all end at its rounding."""
+"""The float type of every method: in single precision, the good ones would all end at rounding."""
 NETWORKS = torch.float32
-"""Where the problem has measures of its own, which do not go down to any rounding."""
+"""The float type where the problem has measures of its own, which never get near rounding."""
 
 TestSet = tuple[Instances, Iterate]
 
@@ -179,7 +179,7 @@ def hand_designed(
 def _learned(
     paths: list[str], trust_classes: bool, dtype: torch.dtype
 ) -> dict[str, Optimizer[Any]]:
-    """The learned optimizers of the checkpoints, named by class and seed; the package's by name."""
+    """The learned optimizers: checkpoints named by class and seed, shipped ones by name."""
     found: dict[str, Optimizer[Any]] = {}
     for path in paths:
         with checks.naming("checkpoints"):

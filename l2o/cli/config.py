@@ -1,4 +1,4 @@
-"""The composed config of a script: as plain data, and with all that it must have."""
+"""The composed config of a script, as plain data and checked for completeness."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CONFIGS = (Path(__file__).parents[1] / "conf").resolve()
 """The folder of all config files: in the package, in a checkout beside it."""
 
 RUNNABLE = {("rates", "problem"): ["quadratic_game"]}
-"""By script and group, the choices that the script can run, where it cannot run all."""
+"""The choices that a script can run, by script and group, where it cannot run them all."""
 
 
 def chosen(group: str) -> str:
@@ -48,7 +48,7 @@ def plain(config: Any) -> dict[str, Any]:
 
 
 def _check_references(config: DictConfig) -> None:
-    """Raises UserError for a setting that others refer to as a group, and that is none."""
+    """Raises UserError if a setting that others refer to as a group is not one."""
     for place in re.findall(r"\$\{([\w.]+)\}", OmegaConf.to_yaml(config)):
         names = place.split(".")
         for depth in range(1, len(names)):
@@ -59,7 +59,7 @@ def _check_references(config: DictConfig) -> None:
 
 
 def groups(config_name: str) -> dict[str, str | None]:
-    """The groups that a script has choices of, and its choices; None for a group left out.
+    """The groups of a script with the choice made in each; None for a group that is left out.
 
     Args:
         config_name: The file in `conf/` that the script composes.

@@ -62,7 +62,7 @@ def evaluate(config: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _source(config: Mapping[str, Any]) -> str:
-    """Where the optimizer is from, in as many parts of its path as name a run."""
+    """Where the optimizer comes from: the last parts of its path, enough to name the run."""
     given = config["checkpoint"] or config["released_min"]
     parts = [part for part in Path(str(given)).parts if part != "checkpoints"]
     return f"checkpoint {'/'.join(parts[-3:])}"

@@ -29,9 +29,9 @@ DECISIVE = (
     "curriculum",
     "seed",
 )
-"""What the weights depend on, of a run's config."""
+"""The parts of a run's config that its weights depend on."""
 PRECISE = 1e-6
-"""The distance that oracle calls are counted to."""
+"""Oracle calls are counted until the distance stays below this."""
 
 
 def export(config: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

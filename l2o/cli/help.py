@@ -20,11 +20,11 @@ from l2o.io.settings import TARGET
 from l2o.training.command_line import quoted
 
 EXAMPLE = "Example: "
-"""What begins an example in the comments at the head of a script's config."""
+"""Marks an example in the comments at the head of a script's config."""
 INTERNAL = ("run_dir", "chosen")
-"""Settings that are there for others to refer to."""
+"""Settings that exist only for others to refer to."""
 WIDEST = 40
-"""Letters of a setting and its value before what is said of it."""
+"""Columns for a setting and its value; explanations begin behind them."""
 
 
 def help_text(config_name: str, settings: Sequence[str], folder: str | None = None) -> str:
@@ -111,7 +111,7 @@ def _settings(config_name: str, settings: Sequence[str], folder: str | None) -> 
 
 
 def _comments(config_name: str, settings: Sequence[str]) -> dict[str, str]:
-    """What is said of a script's settings, above all in what is chosen and in its own file."""
+    """Explanations of a script's settings, from the chosen files and from its own."""
     found: dict[str, str] = {}
     for group, chosen in _chosen(config_name, settings).items():
         paths = (CONFIGS / group).glob("*.yaml")
@@ -126,7 +126,7 @@ def _comments(config_name: str, settings: Sequence[str]) -> dict[str, str]:
 def _lines(
     settings: DictConfig, comments: Mapping[str, str], prefix: str = "", listed: bool = False
 ) -> Iterator[str]:
-    """A line for each setting below a name; of what is listed by name, if it is explained."""
+    """A line for each setting below a name; for settings listed by name, only if explained."""
     raw: Any = OmegaConf.to_container(settings)
     if raw and all(_is_entry(value) for value in raw.values()):
         listed = True

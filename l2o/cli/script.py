@@ -35,7 +35,7 @@ from l2o.io.files import replace_file
 from l2o.training.interruption import Interrupted, Interruption
 
 TOO_LARGE = ("can't allocate memory", "Storage size calculation overflowed")
-"""What PyTorch says of tensors beyond the memory or beyond 64 bits."""
+"""Parts of the messages that PyTorch has for tensors that exceed memory or 64 bits."""
 
 
 def script(
@@ -182,7 +182,7 @@ def _first_line(error: Exception) -> str:
 
 @contextmanager
 def _making_directories() -> Iterator[None]:
-    """Says what to do where Hydra cannot make the directory of a run."""
+    """Says what to do if Hydra cannot create the directory of a run."""
     try:
         os.getcwd()
     except FileNotFoundError:
@@ -199,7 +199,7 @@ def _making_directories() -> Iterator[None]:
 
 
 def _remove_empty_directory() -> None:
-    """A run that was refused, or went on elsewhere, leaves no directory behind."""
+    """Removes the empty directory of a run that was refused or resumed elsewhere."""
     directory = Path(HydraConfig.get().runtime.output_dir)
     with suppress(OSError):
         directory.rmdir()

@@ -51,7 +51,7 @@ class Space:
         )
 
     def __contains__(self, setting: str) -> bool:
-        """Whether a setting, by its dotted name, is chosen or belongs to what is."""
+        """Whether the study chooses a setting, by its dotted name, or a group that holds it."""
         for key in self.texts:
             group, _, package = key.lstrip("+").partition("@")
             name = package or group.replace("/", ".")
@@ -61,7 +61,7 @@ class Space:
 
 
 def _distribution(override: Override) -> BaseDistribution:
-    """What Optuna chooses from, the end of a range included."""
+    """The distribution that Optuna samples from; a range includes its end."""
     sweep = override.value()
     if not isinstance(sweep, RangeSweep | IntervalSweep):
         return CategoricalDistribution(_choices(override))
@@ -79,7 +79,7 @@ def _distribution(override: Override) -> BaseDistribution:
 
 
 def _choices(override: Override) -> list[Any]:
-    """The choices as numbers and words, lists and the like as they are written."""
+    """The choices: numbers and words as values, anything else as it is written."""
     sweep: Any = override.value()
     if not hasattr(sweep, "list"):
         raise UserError(f"{override.input_line}: expected choice(A, B), all choices by name")

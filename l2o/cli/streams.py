@@ -8,11 +8,11 @@ import sys
 from typing import Any
 
 ERRORS = {"stdout": "replace", "stderr": "backslashreplace"}
-"""What is done with letters that the terminal's encoding lacks."""
+"""How letters that the terminal's encoding lacks are replaced."""
 
 
 class _Unbroken(io.FileIO):
-    """Writes into a file until it takes no more, and then nowhere."""
+    """Writes into a file until it is full or closed, and then discards the rest."""
 
     def write(self, data: Any, /) -> int:
         try:

@@ -30,7 +30,7 @@ from l2o.training.resume import FREE, LABELS
 from l2o.training.study import database, opened
 
 SETTINGS = "settings"
-"""The attribute of a study that holds what all its trials have in common, by dotted names."""
+"""The attribute of a study that holds the settings its trials share, by dotted names."""
 SWEEP = "sweep"
 """The attribute of a trial that holds the directory of the sweep that runs it."""
 
@@ -151,7 +151,7 @@ class Study:
             )
 
     def check(self) -> None:
-        """Raises UserError naming a setting that the study's trials have otherwise."""
+        """Raises UserError naming a setting that differs from the study's trials."""
         if not self._study.get_trials(deepcopy=False):
             return
         where = f"the study {self._asked.study_name!r} ({self._asked.storage})"
@@ -210,7 +210,7 @@ class Study:
         self._study.tell(trial, values, skip_if_finished=True)
 
     def end_abandoned(self) -> None:
-        """Marks as failed the running trials whose sweep has ended, however it has."""
+        """Marks running trials as failed if their sweep has ended for any reason."""
         if SETTINGS not in self._study.user_attrs:
             return  # the trials of another program
         with self._lock:
@@ -220,7 +220,7 @@ class Study:
                     self._study.tell(trial.number, state=TrialState.FAIL)
 
     def write_best(self) -> None:
-        """Writes the best trial of the study, of several objectives the Pareto front."""
+        """Writes the best trial of the study, or the Pareto front of several objectives."""
         best = [{"params": one.params, "values": one.values} for one in self._study.best_trials]
         content: dict[str, Any] = {"name": "optuna", "solutions": best}
         if len(self._asked.objectives) == 1:

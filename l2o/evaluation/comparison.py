@@ -18,11 +18,11 @@ from l2o.evaluation.tuning import Tuning
 from l2o.optimizers import OracleCalls
 
 TOLD = (50, 100, 200, 500, 1000)
-"""The iterations at which distances are told."""
+"""The iterations at which distances are reported."""
 THRESHOLDS = (1e-2, 1e-4, 1e-6)
-"""The distances to which oracle calls are told."""
+"""The distances for which oracle calls are reported."""
 BUDGETS = (100, 300, 1000)
-"""The oracle calls after which distances are told."""
+"""The oracle calls after which distances are reported."""
 
 
 class Result(NamedTuple):
@@ -32,7 +32,7 @@ class Result(NamedTuple):
     learned: bool
     calls: OracleCalls
     tuning: Tuning | None
-    """None if it has nothing to tune."""
+    """None if there is nothing to tune."""
     quantity: str
     """What was measured, `distance` or `gradient_norm`, or the first measure of the problem."""
     medians: Tensor

@@ -23,7 +23,7 @@ from l2o.problems import Instances, Iterate, Problem
 from l2o.unroll import check_generator, unroll
 
 CHUNK = 20
-"""Iterations between two looks at the distances: taken together they cost next to nothing."""
+"""Iterations between two computations of distances; batched like this they cost next to nothing."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class EvaluationSettings:
             checks.count(name, getattr(self, name))
 
     def numbers(self, problem: Problem) -> int:
-        """How many numbers a test on a problem is, at least: θ, iterates and distances."""
+        """The least count of numbers that a test on a problem holds: θ, iterates and distances."""
         trajectories = self.instances * self.starts
         each = problem.m + problem.n + 2 * self.iterations
         return self.instances * problem.numbers + trajectories * each

@@ -20,12 +20,12 @@ TAIL = 0.2
 ACCURACY = 2e-2
 """SR1: the largest mean distance over the tail."""
 SETTLED = 1e-4
-"""The distance that a validation waits for; in single precision far smaller ones are rounding."""
+"""The distance that validation waits for; far smaller ones are rounding in single precision."""
 STEADINESS = 1e-4
 """SR2: the largest standard deviation of the distance over the tail."""
 
 RESAMPLES = 2000
-"""Of the bootstrap."""
+"""How often the bootstrap resamples."""
 
 WORST = 10.0
 """What a diverged trajectory adds to a validation score: as much as this many that never leave the
@@ -54,7 +54,7 @@ class Measurements(NamedTuple):
     quantity: str
     """`distance` or `gradient_norm`."""
     counts: Mapping[str, Tensor] = MappingProxyType({})
-    """What the optimizer itself has to tell, see `Optimizer.counts`, (B,) each."""
+    """What the optimizer itself counts, see `Optimizer.counts`, (B,) each."""
     memory: float = 0.0
     """Numbers that the optimizer's state holds for each coordinate."""
 

@@ -25,7 +25,7 @@ from l2o.unroll import check_generator, unroll
 LOOKS = 20
 """How often a run is measured after its start."""
 DECAY = 0.99
-"""Of the average of the iterates, which begins as a uniform one."""
+"""The decay of the average of the iterates, which begins as a uniform one."""
 
 
 class Assessment(NamedTuple):
@@ -43,7 +43,7 @@ class Assessment(NamedTuple):
     starts: int
     """Starting points of each instance; B = starts · instances."""
     counts: Mapping[str, Tensor]
-    """What the optimizer itself has to tell, see `Optimizer.counts`, (B,) each."""
+    """What the optimizer itself counts, see `Optimizer.counts`, (B,) each."""
     memory: float
     """Numbers that the optimizer's state holds for each coordinate."""
     samples: list[Samples]

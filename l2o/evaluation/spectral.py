@@ -18,7 +18,7 @@ from l2o.optimizers.hand_designed import Grid, HandDesigned
 from l2o.problems import Instances, Iterate
 
 ROWS = 5_000
-"""Instances times grid points of one batch at most: each has a matrix."""
+"""The most instances times grid points in one batch; each has a matrix."""
 ZOOMS = (2.0, 2.0, 1.0, 0.5, 0.25)
 """The widths of the finer grids, in steps of the first one."""
 _OFFSETS = torch.linspace(-1, 1, 5, dtype=torch.double)

@@ -26,9 +26,9 @@ from l2o.problems import Instances, Iterate
 from l2o.unroll import unroll
 
 ROWS = 20_000
-"""Rows of one unroll at most: beyond, they no longer fit the processor's cache."""
+"""The most rows of one unroll; more would not fit the processor's cache."""
 NUMBERS = 4_000_000
-"""Numbers in θ and iterates of one unroll at most: what limits large matrices and networks."""
+"""The most numbers in θ and iterates of one unroll, the limit for large matrices and networks."""
 CHUNK = 50
 """Iterations between two looks at which rows have diverged, and need no more work."""
 EXTENSION, ROUNDS = 4, 4
@@ -250,7 +250,7 @@ def _rows_of(kept: Tensor) -> Callable[[Tensor], Tensor]:
 
 
 def _chosen(points: list[Point], count: int) -> list[Point]:
-    """So many of the points at most, at random, in their order."""
+    """A random choice of at most so many points, in their order."""
     order = torch.randperm(len(points), generator=generator(0, "tuning"))[:count]
     return [points[place] for place in sorted(order.tolist())]
 

@@ -56,7 +56,7 @@ def update_average(
 def swapped(
     kept: Mapping[str, Any], parameters: Sequence[Tensor], buffers: Mapping[str, Tensor]
 ) -> Iterator[None]:
-    """Has the averages in the parameters and buffers while in the context."""
+    """Within the context, the parameters and buffers hold the averages."""
     pairs = list(zip(parameters, kept["parameters"], strict=False))
     pairs += [(buffers[name], mean) for name, mean in kept["buffers"].items() if name in buffers]
     before = [place.detach().clone() for place, _ in pairs]

@@ -14,7 +14,7 @@ from l2o.optimizers.hand_designed.acgd import Squares
 from l2o.optimizers.hand_designed.rules import Moments, Velocity
 
 _PROBES = ((53, 61), (59, 71))
-"""Sizes (m, n) that tell by what an axis of a state changes which coordinates it is of."""
+"""Sizes (m, n) of trial games; how a state's axes vary tells which coordinates they hold."""
 
 
 AGED = (Moments, Velocity, Squares)
@@ -46,7 +46,7 @@ class _Still(Game):
 
 
 def fresh_memory(method: Optimizer[Any], start: tuple[Tensor, Tensor]) -> Any:
-    """A state of the method as at a start, without an evaluation of the game."""
+    """A state of the method at a start, made without evaluating the game."""
     x, y = start
     return method.init(_Still(x.shape[1], y.shape[1]), Iterate(x, y))
 
@@ -64,7 +64,7 @@ def carried(
     before: tuple[int, int],
     places: tuple[Tensor, Tensor],
 ) -> Any:
-    """What a state becomes when parameters are added, frozen or unfrozen.
+    """The state after parameters are added, frozen or unfrozen.
 
     Args:
         fresh: A state of the method where the present parameters are.

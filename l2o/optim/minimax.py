@@ -24,7 +24,7 @@ from l2o.optimizers import Optimizer, tensors
 from l2o.replay import BUFFERS, Replay
 
 OWN = "minimax"
-"""Where the state of the optimizer as a whole, which no parameter owns, is in `state`."""
+"""The key in `state` of the state of the whole optimizer, which belongs to no parameter."""
 
 
 class Minimax(TorchOptimizer):
@@ -220,14 +220,14 @@ class Minimax(TorchOptimizer):
             yield
 
     def state_dict(self) -> dict[str, Any]:
-        """All that changes, in tensors and numbers, for `torch.save`; constraints stay in code."""
+        """All that changes, as tensors and numbers, for `torch.save`; constraints are left out."""
         packed = super().state_dict()
         for group in packed["param_groups"]:
             del group["constraint"]
         return packed
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from what `state_dict` returned, bit for bit."""
+        """Restores what `state_dict` returned; training continues bit for bit."""
         constraints = [group["constraint"] for group in self.param_groups]
         super().load_state_dict(state_dict)
         for group, constraint in zip(self.param_groups, constraints, strict=True):

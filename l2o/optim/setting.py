@@ -28,7 +28,7 @@ OF_RULES = {
 }
 """Options of a group that are fields of a method."""
 WRAPPED = ("base", "optimizer")
-"""Where wrappers have what they wrap."""
+"""The names under which wrappers hold what they wrap."""
 
 
 class Setting(NamedTuple):
@@ -38,11 +38,11 @@ class Setting(NamedTuple):
     """With the hyperparameters of the groups."""
     players: tuple[Player, Player]
     factors: tuple[float | Tensor, float | Tensor]
-    """What each player's step is multiplied by."""
+    """The factor on each player's step."""
     dtype: torch.dtype
     device: torch.device
     places: list[list[int]]
-    """Which of all parameters each player's are that are not frozen."""
+    """The indices of each player's parameters that are not frozen."""
 
 
 def setting_of(method: Optimizer[Any], options: Sequence[str], groups: Sequence[Group]) -> Setting:

@@ -18,7 +18,7 @@ State = TypeVar("State")
 
 
 class OracleCalls(NamedTuple):
-    """What an optimizer asks of a problem, the fair measure of its cost.
+    """The evaluations that an optimizer makes of a game: the fair measure of its cost.
 
     One call is a full gradient (∇ₓf, ∇_y f), a pair of coupling products, a Hessian product or
     a resolvent; half of one, say ∇ₓf alone, is half a call.
@@ -74,7 +74,7 @@ class Optimizer(ABC, Generic[State]):
         """What `init` and each `step` ask of these instances."""
 
     def counts(self, state: State) -> dict[str, Tensor]:
-        """Numbers of each instance's run so far that are worth recording, by name, (B,) each."""
+        """Counts of each instance's run so far that are worth recording, by name, (B,) each."""
         return {}
 
 
@@ -105,7 +105,7 @@ class LearnedOptimizer(Optimizer[State], nn.Module):
 
 
 class Members(Optimizer[Any]):
-    """Optimizers of one kind, each on its own share of the instances.
+    """Several optimizers of one kind; each has its own share of the instances.
 
     Args:
         optimizers: P of them, for B/P instances in a row each.
@@ -149,7 +149,7 @@ def _joined(states: Sequence[Any]) -> Any:
 
 
 def check_start(optimizer: object, game: object, start: object) -> Iterate:
-    """A starting point given from outside, for an optimizer on a game; checked.
+    """Checks a starting point that a user gives for an optimizer on a game.
 
     Raises:
         UserError: If these are not what they should be, or do not fit one another.

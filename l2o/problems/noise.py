@@ -23,7 +23,7 @@ class Noisy(Problem):
     """A problem whose derivatives are seen through Gaussian noise ε on every coordinate.
 
     field:      G + ε, ε ~ N(0, σ²) for each coordinate;
-    resolvent:  that of the noisy field, (I + α(G + ε))⁻¹z = J(z − αε);
+    resolvent:  computed for the noisy field, (I + α(G + ε))⁻¹z = J(z − αε);
     products:   J w + ‖w‖ε, as an error of the Jacobian would give it: none for w = 0. Were they
                 exact, second-order methods would see through the noise.
 

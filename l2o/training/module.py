@@ -61,7 +61,7 @@ class MetaTraining(LightningModule):
         self.seed = seed
         self.config = config
         self._unroll: UnrollState | list[Tensor] = []
-        """Of a checkpoint its tensors alone, until there is a window that tells what they are."""
+        """The raw tensors of a checkpoint, until there is a window that tells what they are."""
         self._epoch = EpochRecord.begin(torch.zeros(()))
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
@@ -240,7 +240,7 @@ class MetaTraining(LightningModule):
         return [adam], [CosineAnnealingLR(adam, self.protocol.epochs)]
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Adds what evaluation needs, as plain data."""
+        """Adds to a checkpoint what evaluation needs, as plain data."""
         checkpoint["l2o"] = {"format": FORMAT, "config": self.config, "versions": versions()}
 
     def progress(self) -> dict[str, list[Tensor]]:

@@ -1,4 +1,4 @@
-"""Ends a trial of a study that will not be the best."""
+"""Pruning: ends a trial of a study early if it will not be the best."""
 
 from __future__ import annotations
 

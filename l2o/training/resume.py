@@ -1,4 +1,4 @@
-"""Going on with a run: with which config, and from which of its checkpoints."""
+"""Resuming a run: with which config, and from which of its checkpoints."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ AUTO = "auto"
 FREE = ("resume", "run_dir", "trust_classes", "checkpoint_seconds", "logger", "pruning")
 """Settings that cannot change results, and so may differ when a run goes on; pruning may end it."""
 LABELS = ("chosen",)
-"""Settings that only name others."""
+"""Settings that only give names to others."""
 DECISIVE = ("l2o", "torch", "pytorch-lightning")
 """Packages whose versions must be those of the run for it to go on as if never stopped."""
 
@@ -96,7 +96,7 @@ def newest_checkpoint(
 
 
 def command(directory: Path, config: Mapping[str, Any]) -> str:
-    """What to type to go on with a run, whatever its path and wherever its classes are."""
+    """The command that resumes a run, whatever its path and wherever its classes are."""
     line = f"{program('train')} {shell_word(f'resume={quoted(str(directory))}')}"
     if all(target.startswith("l2o.") for target in _targets(config)):
         return line
@@ -134,7 +134,7 @@ def _check(path: Path, config: Mapping[str, Any], optimizer: nn.Module) -> None:
 
 
 def _refuse_difference(stored: Any, config: Mapping[str, Any], where: str) -> None:
-    """Raises UserError naming a setting that a run was begun with otherwise."""
+    """Raises UserError naming a setting that differs from the one the run began with."""
     before, now = flat(stored), flat(config)
     for key in sorted(set(before) | set(now)):
         if key.split(".")[0] in FREE + LABELS or before.get(key) == now.get(key):

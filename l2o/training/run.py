@@ -146,13 +146,13 @@ class TrainingRun:
 
     @property
     def title(self) -> str:
-        """What is run, in a few words."""
+        """A description of the run in a few words."""
         names = (type(part).__name__ for part in (self.optimizer, self.problem))
         return f"{' on '.join(names)}, seed {self.seed}"
 
     @property
     def command(self) -> str:
-        """What to type to go on with it."""
+        """The command that resumes it."""
         return command(self.directory, self.config)
 
 

@@ -13,7 +13,7 @@ from l2o.io.errors import UserError
 from l2o.training.estimators import Shared
 
 PRECISIONS = ("32-true", "64-true", "bf16-mixed")
-"""Of Lightning's, those that make sense here: iterates in half precision know three digits."""
+"""Lightning's precisions that make sense here; iterates in half precision have three digits."""
 
 EXPECTED = {
     "accelerator": "one of auto, cpu, gpu, …",
@@ -58,7 +58,7 @@ class StrategySettings:
         return torch.float64 if self.precision == "64-true" else torch.float32
 
     def check(self, shared: Shared) -> None:
-        """Refuses what can be told without asking Lightning.
+        """Refuses what is known to be wrong without asking Lightning.
 
         Args:
             shared: What the processes share out evenly.

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 SQLITE = "sqlite:///"
 PATIENCE_S = 60
-"""How long one process waits while others write to the database."""
+"""Seconds that a process waits while others write to the database."""
 
 
 def database(name: str, storage: object) -> Path:

@@ -104,11 +104,12 @@ def test_every_protocol_trains_every_variant(tmp_path: Path, protocol: str, vari
     train(composed(tmp_path, f"protocol={protocol}", f"variant={variant}", horizon))
 
 
-@pytest.mark.parametrize("reward", _choices("reward"))
+@pytest.mark.parametrize("reward", [name for name in _choices("reward") if name != "quality"])
 @pytest.mark.parametrize("curriculum", _choices("curriculum"))
 def test_every_reward_trains_with_every_curriculum(
     tmp_path: Path, reward: str, curriculum: str
 ) -> None:
+    """All but `quality`, which has no gradient and trains by evolution strategies alone."""
     metrics = train(composed(tmp_path, f"reward={reward}", f"curriculum={curriculum}"))
     assert metrics["val/score"] >= 0
 

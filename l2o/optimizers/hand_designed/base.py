@@ -39,7 +39,7 @@ def of_player(value: Hyperparameter, which: int) -> float | Tensor:
 
 
 def times(value: Hyperparameter, w: Tensor, game: Game) -> Tensor:
-    """The value times w, (B, d), each player's part times its own."""
+    """The value times w, (B, d); each player's part is multiplied by that player's value."""
     if not isinstance(value, Players):
         return value * w
     u, v = game.split(w)
@@ -119,7 +119,7 @@ class HandDesigned(Optimizer[State]):
     """
 
     grids: ClassVar[Mapping[str, Grid]] = {}
-    """What tuning tries for each hyperparameter that is to be tuned; none: tuning-free."""
+    """The grid of each hyperparameter that is tuned; empty if the method is tuning-free."""
     calls: ClassVar[OracleCalls] = OracleCalls(1)
     """Oracle calls, where their number does not depend on the game."""
     per_player: ClassVar[bool] = False
@@ -182,7 +182,7 @@ class Memoryless(HandDesigned[NoState]):
 
 
 class Anchored(NamedTuple):
-    """The starting point, which an anchored method keeps being drawn to, and the time."""
+    """The state of an anchored method: the starting point that it is drawn to, and the time."""
 
     anchor: Tensor
     """z₀, (B, d)"""
