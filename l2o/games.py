@@ -222,7 +222,7 @@ class Game(ABC):
         return join((w[..., : self.m], -w[..., self.m :]))
 
     def _expect(self, **points: object) -> None:
-        """Refuses tensors whose shape is not that of a point, or a vector, of every instance.
+        """Refuses tensors that are no points, or vectors, of every instance or of copies of all.
 
         Args:
             points: By name: x and u of (B, m), y and v of (B, n), z and w of (B, d).
@@ -230,7 +230,8 @@ class Game(ABC):
         sizes = {"x": self.m, "u": self.m, "y": self.n, "v": self.n}
         for name, value in points.items():
             shape = (len(self), sizes.get(name, self.m + self.n))
-            if not isinstance(value, Tensor) or value.shape != shape:
+            rows = value.shape[-2:] if isinstance(value, Tensor) else ()
+            if len(rows) != 2 or rows[1] != shape[1] or rows[0] % max(1, shape[0]):
                 got = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
                 raise UserError(f"{name}: expected a tensor of shape {shape}, got {got}")
 

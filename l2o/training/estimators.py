@@ -105,8 +105,8 @@ class EvolutionStrategies(Estimator):
     def check(self, reward: Reward, curriculum: Curriculum) -> None:
         if curriculum.share(0) < 1:
             raise UserError(
-                "curriculum: expected none with estimator=es, whose members are compared on all "
-                "instances; use curriculum=none"
+                "curriculum.start: expected 1 with estimator=es, whose members are compared on all "
+                f"instances, got {curriculum.start!r}; use curriculum=none"
             )
 
     def rewarded(self, windows: int) -> int:

@@ -73,7 +73,7 @@ def test_help_is_of_the_settings_that_are_given(tmp_path: Path) -> None:
 def test_a_typing_error_is_told_before_help(tmp_path: Path) -> None:
     done = run("train", tmp_path, "--help", "problem=sesaw")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: problem: expected one of custom, matrix_game")
+    assert done.stderr.startswith("error: problem: expected one of custom, eight_gaussians")
 
 
 def test_every_config_of_a_script_begins_with_words_and_examples() -> None:

@@ -52,7 +52,7 @@ def _environment(directory: Path) -> dict[str, str]:
 @pytest.mark.parametrize(
     ("script", "argument", "words"),
     [
-        ("train", "problem=sesaw", "problem: expected one of custom, matrix_game, quadratic_game"),
+        ("train", "problem=sesaw", "problem: expected one of custom, eight_gaussians, gan_mixture"),
         ("train", "strategy=tpu", "strategy: expected one of auto, cpu, ddp, ddp_cpu, gpu"),
         ("train", "sed=1", "sed: no such setting 'sed'; the config has checkpoint_seconds, chosen"),
         ("train", "problem.c=1", "problem.c: no such setting 'c'; problem has _target_, a, b"),

@@ -253,5 +253,5 @@ def test_another_format_is_refused(tmp_path: Path) -> None:
 def test_missing_files_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"none\.ckpt: no such file"):
         l2o.load(tmp_path / "none.ckpt")
-    with pytest.raises(UserError, match="cannot be read"):
+    with pytest.raises(UserError, match="expected a file, got a directory"):
         l2o.load(tmp_path)

@@ -45,6 +45,7 @@ from l2o.optimizers import (
     LEADAdam,
     Lookahead,
     NegativeMomentum,
+    NeuralTwin,
     OptimisticAdam,
     Optimizer,
     PastExtraAdam,
@@ -99,6 +100,8 @@ METHODS: dict[str, Optimizer[Any]] = {
     "Anderson, OGDA": Anderson(OGDA(0.1), memory=1, regularization=0.1),
     "HalpernSafeguard": HalpernSafeguard(ExtraAdam(**ADAM), step_size=0.3),
     "TwinL2O": TwinL2O(hidden_size=4, state_std=0.1).double(),
+    # Of a problem, it does not know what tensors there are.
+    "NeuralTwin": NeuralTwin(units=4, relative=False).double(),
     "StructuredTwin": StructuredTwin(hidden_size=4).double(),
     "HalpernSafeguard, StructuredTwin": HalpernSafeguard(StructuredTwin(hidden_size=4).double()),
 }

@@ -76,7 +76,7 @@ OPTIMIZERS: dict[str, Callable[[Any], Minimax]] = {
 
 def test_none_is_missing() -> None:
     """Learned methods have no formula, and are compared with their runs on the problem."""
-    learned = {"TwinL2O", "StructuredTwin", "HalpernSafeguard, StructuredTwin"}
+    learned = {"TwinL2O", "NeuralTwin", "StructuredTwin", "HalpernSafeguard, StructuredTwin"}
     assert REFERENCES.keys() == METHODS.keys() - learned
     assert {
         type(make([torch.ones(1).requires_grad_()], role="min")) for make in OPTIMIZERS.values()

@@ -87,6 +87,6 @@ def test_what_does_not_go_together() -> None:
     strategies = EvolutionStrategies(2, 0.1, "ranks", True, 0.4)
     with pytest.raises(UserError, match=r"reward: expected one that can be .* estimator=es"):
         ThroughUnroll().check(Quality(), Curriculum())
-    with pytest.raises(UserError, match=r"curriculum: expected none with estimator=es"):
+    with pytest.raises(UserError, match=r"curriculum\.start: expected 1 with .* got 0\.5; use"):
         strategies.check(Quality(), Curriculum(start=0.5))
     strategies.check(ObjectiveReward(), Curriculum())

@@ -45,10 +45,19 @@ from tests.malformed import (
 )
 from tests.training.test_configs import small
 
-GROUPS = ("problem", "variant", "protocol", "reward", "curriculum", "strategy", "logger")
+GROUPS = (
+    "problem",
+    "variant",
+    "protocol",
+    "estimator",
+    "reward",
+    "curriculum",
+    "strategy",
+    "logger",
+)
 NO_GPU = {"strategy": ("gpu", "ddp")}
 CUSTOM = ["problem._target_=tests.helpers.Cubic", "+problem.c=[0.5,1]"]
-CONFIG_COUNT, EXAMPLES = 13, 40
+CONFIG_COUNT, EXAMPLES = 15, 40
 
 
 def text(value: Any) -> bool:
@@ -66,6 +75,11 @@ def weights(value: Any) -> bool:
 
 def directions(value: Any) -> bool:
     names = ("gradient", "optimism", "momentum", "coupling")
+    return isinstance(value, list) and bool(value) and all(map(one_of(*names), value))
+
+
+def shapes(value: Any) -> bool:
+    names = ("ring", "grid", "cloud", "spiral")
     return isinstance(value, list) and bool(value) and all(map(one_of(*names), value))
 
 
@@ -93,7 +107,21 @@ ALLOWED: dict[str, Allowed] = {
     "problem.p": number(0, 1),
     "problem.low": number(-1e38, 1),
     "problem.high": number(-1, 1e38),
+    "problem.shapes": shapes,
+    **dict.fromkeys(("problem.components", "problem.width", "problem.latent"), size()),
+    "problem.depth": whole(1, 100),
+    "problem.batch": size(),
+    "problem.samples": size(2),
+    **dict.fromkeys(("problem.deviation", "problem.scale"), number(0, 1e6, above=0)),
+    "problem.turned": flag,
+    "problem.loss": one_of("non_saturating", "saturating", "wasserstein", "hinge"),
+    "problem.activation": one_of("relu", "tanh", "silu"),
+    "problem.penalty": number(0),
+    "problem.initial_deviation": null_or(number(0, 1e3, above=0)),
     "variant.hidden_size": size(),
+    "variant.units": size(),
+    **dict.fromkeys(("variant.statistics", "variant.pull", "variant.optimism"), flag),
+    "variant.relative": flag,
     "variant.seed": whole(0),
     **dict.fromkeys(("variant.share_weights", "variant.share_hidden"), flag),
     **dict.fromkeys(("variant.log_inputs", "variant.trust", "variant.recurrent"), flag),
@@ -105,6 +133,12 @@ ALLOWED: dict[str, Allowed] = {
     **dict.fromkeys(("variant.state_rescale", "variant.state_std"), number(0, 1e38)),
     **dict.fromkeys(("variant.warmup_start", "variant.warmup_end"), number(0, 1e38)),
     "variant.warmup_iterations": size(0),
+    **dict.fromkeys(("estimator", "estimator._target_"), nothing),
+    "estimator.pairs": whole(1),
+    "estimator.deviation": number(above=0),
+    "estimator.shaping": one_of("ranks", "standardized"),
+    "estimator.whole": flag,
+    "estimator.tail": number(0, 1),
     "protocol.epochs": whole(1),
     "protocol.horizon": lambda value: whole(4)(value) and value % 2 == 0,
     "protocol.first_horizon": whole(1, 4),
@@ -157,8 +191,11 @@ def in_context(config: Mapping[str, Any], name: str, value: Any) -> bool:
         of = new["strategy"]
         devices = 1 if of["devices"] in ("auto", "1") else of["devices"]
         return 4 % (devices * of["num_nodes"]) == 0
-    if name == "protocol.instances":
+    strategies = "pairs" in config["estimator"]
+    if name == ("estimator.pairs" if strategies else "protocol.instances"):
         return value % (2 if config["strategy"]["devices"] == 2 else 1) == 0
+    if name == "curriculum.start" and strategies:
+        return value == 1
     if new["variant"].get("share_hidden") and name in ("problem.m", "problem.n", SHARED):
         return new["problem"].get("m", 1) == new["problem"].get("n", 1)
     return True
@@ -170,11 +207,16 @@ SHARED = "variant.share_hidden"
 @functools.cache
 def config(place: int) -> DictConfig:
     """One of the configs in which every choice of every group is found."""
-    chosen = []
+    chosen: list[str] = []
     for group in GROUPS:
         found = sorted(path.stem for path in (CONFIGS / group).glob("*.yaml"))
         choices = [name for name in found if name not in NO_GPU.get(group, ())]
         name = choices[place % len(choices)]
+        if group == "curriculum" and "estimator=es" in chosen:
+            name = "none"
+        if name == "quality":
+            chosen = [*(one for one in chosen if not one.startswith("estimator")), "estimator=es"]
+        chosen += ["estimator.pairs=4"] if name == "es" else []
         chosen += [f"{group}={name}", *(CUSTOM if name == "custom" else [])]
         chosen += ["logger.wandb.group=g"] if name == "wandb" else []
     return composed("train", *small(*chosen), "protocol.first_horizon=4", "run_dir=run")

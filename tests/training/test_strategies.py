@@ -100,7 +100,9 @@ def test_what_cannot_work_is_refused(
 def place(directory: Path, *overrides: str) -> tuple[int, int]:
     """Which process of how many this one is."""
     settings = composed(directory, *overrides)["strategy"]
-    trainer = build_trainer(StrategySettings(**settings), 8, SafeFiles(), logger=False)
+    trainer = build_trainer(
+        StrategySettings(**settings), Shared("protocol.instances", 8), SafeFiles(), logger=False
+    )
     assert rank_zero_only.rank == trainer.global_rank  # type: ignore[attr-defined]
     return trainer.global_rank, trainer.world_size
 

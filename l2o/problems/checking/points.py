@@ -31,7 +31,7 @@ def defined_points(game: Instances, start: Iterate) -> tuple[Instances, Tensor]:
     orthant.
 
     Raises:
-        UserError: If costs are defined nowhere because of a parameter that is not finite.
+        UserError: If all costs are undefined because of a parameter that is not finite.
     """
     z = join(start)
     offset = noise(z, "points")
@@ -40,7 +40,7 @@ def defined_points(game: Instances, start: Iterate) -> tuple[Instances, Tensor]:
     best = [(_defined(game, point), point) for point in tried]
     never = ~torch.stack([defined for defined, _ in best]).any(0)
     for name, value in game.theta.items():
-        if not value[never].isfinite().all():
+        if never.all() and not value.isfinite().all():
             raise UserError(
                 f"{named(game, 'sample_parameters')}: expected finite numbers in {name}, got NaN "
                 f"or infinity, with which {costs_of(game)} is defined nowhere"

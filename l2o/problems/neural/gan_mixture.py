@@ -27,6 +27,8 @@ from l2o.problems.neural.mixtures import (
 )
 from l2o.problems.neural.networks import DenseNetworks
 
+MOST_LAYERS, FARTHEST, LARGEST_WEIGHTS = 100, 1e6, 1e3
+"""What settings may be at most: beyond, single precision overflows."""
 LOSSES = ("non_saturating", "saturating", "wasserstein", "hinge")
 
 
@@ -85,21 +87,25 @@ class GANMixture(Problem):
         samples: int = 512,
     ) -> None:
         self.width, self.depth = checks.count("width", width), checks.count("depth", depth)
+        checks.number("depth", depth, maximum=MOST_LAYERS)
         self.latent, self.batch = checks.count("latent", latent), checks.count("batch", batch)
         self._build(activation)
         super().__init__(self.m, self.n)
-        named = shapes if isinstance(shapes, str) else list(shapes)
+        named = list(shapes) if isinstance(shapes, tuple) else shapes
         self.shapes = [checks.choice("shapes", s, SHAPES) for s in checks.names("shapes", named)]
         if not self.shapes:
-            raise UserError(f"shapes: expected at least one of {', '.join(SHAPES)}, got none")
+            raise UserError(f"shapes: expected at least one of {', '.join(SHAPES)}, got []")
         self.components = checks.count("components", components)
         self.deviation = checks.positive("deviation", deviation)
         self.scale = checks.positive("scale", scale)
+        for name in ("deviation", "scale"):
+            checks.number(name, getattr(self, name), maximum=FARTHEST)
         self.turned = checks.flag("turned", turned)
         self.loss = checks.choice("loss", loss, LOSSES)
         self.penalty = checks.number("penalty", penalty, minimum=0)
         if initial_deviation is not None:
             checks.positive("initial_deviation", initial_deviation)
+            checks.number("initial_deviation", initial_deviation, maximum=LARGEST_WEIGHTS)
         self.initial_deviation = initial_deviation
         self.samples = checks.count("samples", samples, minimum=2)
 
