@@ -155,43 +155,53 @@ class Game(ABC):
 
     def field(self, z: Tensor) -> Tensor:
         """G(z) = (∇ₓf, ∇_y g), (B, d)."""
-        self._expect(z=z)
+        self._expect("z", z, self.m + self.n)
         return self._derived(self._field, z)
 
     def field_x(self, x: Tensor, y: Tensor) -> Tensor:
         """∇ₓf, the first half of the field, (B, m)."""
-        self._expect(x=x, y=y)
+        self._expect("x", x, self.m)
+        self._expect("y", y, self.n)
         return self._derived(self._field_x, x, y)
 
     def field_y(self, x: Tensor, y: Tensor) -> Tensor:
         """∇_y g, the second half of the field, (B, n)."""
-        self._expect(x=x, y=y)
+        self._expect("x", x, self.m)
+        self._expect("y", y, self.n)
         return self._derived(self._field_y, x, y)
 
     def jvp(self, z: Tensor, w: Tensor) -> Tensor:
         """J w at z, (B, d)."""
-        self._expect(z=z, w=w)
+        self._expect("z", z, self.m + self.n)
+        self._expect("w", w, self.m + self.n)
         return self._derived(self._jvp, z, w)
 
     def vjp(self, z: Tensor, w: Tensor) -> Tensor:
         """Jᵀ w at z, (B, d)."""
-        self._expect(z=z, w=w)
+        self._expect("z", z, self.m + self.n)
+        self._expect("w", w, self.m + self.n)
         return self._derived(self._vjp, z, w)
 
     def coupling(self, z: Tensor, w: Tensor) -> Tensor:
         """(∇²xy f·v, ∇²yx g·u) for w = (u, v): the off-diagonal blocks of J times w, (B, d)."""
-        self._expect(z=z, w=w)
+        self._expect("z", z, self.m + self.n)
+        self._expect("w", w, self.m + self.n)
         (x, y), (u, v) = self.split(z), self.split(w)
-        return join((self.coupling_x(x, y, v), self.coupling_y(x, y, u)))
+        of_x = self._derived(self._coupling_x, x, y, v)
+        return join((of_x, self._derived(self._coupling_y, x, y, u)))
 
     def coupling_x(self, x: Tensor, y: Tensor, v: Tensor) -> Tensor:
         """∇²xy f·v, (B, m), for v of (B, n)."""
-        self._expect(x=x, y=y, v=v)
+        self._expect("x", x, self.m)
+        self._expect("y", y, self.n)
+        self._expect("v", v, self.n)
         return self._derived(self._coupling_x, x, y, v)
 
     def coupling_y(self, x: Tensor, y: Tensor, u: Tensor) -> Tensor:
         """∇²yx g·u, (B, n), for u of (B, m)."""
-        self._expect(x=x, y=y, u=u)
+        self._expect("x", x, self.m)
+        self._expect("y", y, self.n)
+        self._expect("u", u, self.m)
         return self._derived(self._coupling_y, x, y, u)
 
     def resolvent(self, z: Tensor, step: float | Tensor) -> Tensor:
@@ -201,7 +211,7 @@ class Game(ABC):
             z: (B, d).
             step: α > 0, a number or (B, 1).
         """
-        self._expect(z=z)
+        self._expect("z", z, self.m + self.n)
         if not isinstance(step, Tensor):
             checks.positive("step", step)
         return self._derived(self._resolvent, z, step)
@@ -221,19 +231,21 @@ class Game(ABC):
         """w with the sign of y's part flipped: turns G into ∇f in a zero-sum game, and back."""
         return join((w[..., : self.m], -w[..., self.m :]))
 
-    def _expect(self, **points: object) -> None:
-        """Refuses tensors that are no points, or vectors, of every instance or of copies of all.
+    def _expect(self, name: str, value: Tensor, size: int) -> None:
+        """Refuses what is no (B, size): no point, or vector, of every instance or of copies of all.
 
         Args:
-            points: By name: x and u of (B, m), y and v of (B, n), z and w of (B, d).
+            name: Of the argument, for the message.
+            value: What is given.
+            size: The length that its last axis must have.
         """
-        sizes = {"x": self.m, "u": self.m, "y": self.n, "v": self.n}
-        for name, value in points.items():
-            shape = (len(self), sizes.get(name, self.m + self.n))
-            rows = value.shape[-2:] if isinstance(value, Tensor) else ()
-            if len(rows) != 2 or rows[1] != shape[1] or rows[0] % max(1, shape[0]):
-                got = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
-                raise UserError(f"{name}: expected a tensor of shape {shape}, got {got}")
+        # In every call of the inner loop, so a few comparisons, and no more.
+        if isinstance(value, Tensor):
+            shape, count = value.shape, len(self)
+            if len(shape) > 1 and shape[-1] == size and not (count and shape[-2] % count):
+                return
+        got = tuple(value.shape) if isinstance(value, Tensor) else checks.shown(value)
+        raise UserError(f"{name}: expected a tensor of shape {(len(self), size)}, got {got}")
 
     def _derived(self, derive: Callable[..., Tensor], *args: Tensor | float) -> Tensor:
         if self._recorded:

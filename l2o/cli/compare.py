@@ -6,14 +6,15 @@ import time
 from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import torch
 
 from l2o.cli.evaluate import safeguarded
 from l2o.evaluation.comparison import Result, comparison_metrics
-from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.quality import assess
+from l2o.evaluation.examine import examine
+from l2o.evaluation.measure import EvaluationSettings, sample_set
 from l2o.evaluation.tuning import Tuning, tune
 from l2o.io import checks, memory
 from l2o.io.directory import begun
@@ -85,17 +86,8 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
     with begun(directory):
         write_config(config, directory)
         write_versions(directory)
-        results: list[Result] = []
-        with ProgressLine("comparing", len(optimizers), "optimizers") as line:
-            for name, optimizer in optimizers.items():
-                line.note(name)
-                result = _result(
-                    name, optimizer, validation, test, sizes["evaluation"], budget, seed, line
-                )
-                if result.tuning:
-                    write_tuning(name, result.tuning, directory)
-                results.append(result)
-                line.advance()
+        size = sizes["evaluation"]
+        results = _results(optimizers, validation, test, size, budget, seed, directory)
         metrics = comparison_metrics(results)
         details = described(config["problem"])
         write_tables(results, refused, directory, title, details)
@@ -104,6 +96,28 @@ def compare(config: Mapping[str, Any]) -> dict[str, float]:
         draw_comparison(results, directory, title, details)
     print_comparison(results, refused, directory, title)
     return metrics
+
+
+def _results(
+    optimizers: Mapping[str, Optimizer[Any]],
+    validation: TestSet,
+    test: TestSet,
+    size: EvaluationSettings,
+    budget: int | None,
+    seed: int,
+    directory: Path,
+) -> list[Result]:
+    """Those of all optimizers, in their order; each grid is written as soon as it is searched."""
+    results: list[Result] = []
+    with ProgressLine("comparing", len(optimizers), "optimizers") as line:
+        for name, optimizer in optimizers.items():
+            line.note(name)
+            result = _result(name, optimizer, validation, test, size, budget, seed, line)
+            if result.tuning:
+                write_tuning(name, result.tuning, directory)
+            results.append(result)
+            line.advance()
+    return results
 
 
 def _result(
@@ -131,14 +145,9 @@ def _result(
     tuned = time.perf_counter()
     line.note(f"{name}: testing")
     states = generator(seed, "test", "states")
-    found: Any
-    if test[0].problem.assessed:
-        found = assess(optimizer, *test, size.iterations, starts=size.starts, generator=states)
-    else:
-        found = measure(optimizer, *test, size.iterations, generator=states)
+    found = examine(optimizer, *test, size.iterations, starts=size.starts, generator=states)
     ended = time.perf_counter()
-    summarized = Result.by_measures if test[0].problem.assessed else Result.of
-    return summarized(
+    return Result.of(
         name,
         found,
         optimizer.oracle_calls(test[0]),

@@ -46,7 +46,7 @@ class Result(NamedTuple):
     def of(
         cls,
         name: str,
-        measured: Measurements,
+        found: Measurements | Assessment,
         calls: OracleCalls,
         tuning: Tuning | None = None,
         *,
@@ -54,53 +54,21 @@ class Result(NamedTuple):
         test_seconds: float = 0.0,
         tuning_seconds: float = 0.0,
     ) -> Result:
-        """Summarizes the measurements of one optimizer."""
-        quantity, summary = measured.quantity, measured.summary()
-        both = measured.joint
-        medians = torch.stack([median(v) for v in (measured.x, measured.y, both)])
-        numbers = {f"{quantity}_{k}": medians[2, k].item() for k in TOLD if k < len(both)}
-        numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
-        numbers["diverged"] = summary["diverged"]
-        for budget in BUDGETS:
-            done = max(0, math.floor((budget - calls.start) / calls.iteration))
-            if done < len(both):
-                numbers[f"{quantity}_after_{budget}_calls"] = medians[2, done].item()
-        for threshold in THRESHOLDS:
-            settled = median(settling_iteration(measured, threshold)).item()
-            numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
-        numbers["calls_per_iteration"] = calls.iteration
-        per_1000 = 1000 / max(1, len(both) - 1) * test_seconds
-        numbers |= {"memory": measured.memory, "per_1000_iterations_s": per_1000}
-        numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
-        numbers |= {key: summary[key] for key in measured.counts}
-        return cls(name, learned, calls, tuning, quantity, medians, numbers)
-
-    @classmethod
-    def by_measures(
-        cls,
-        name: str,
-        found: Assessment,
-        calls: OracleCalls,
-        tuning: Tuning | None = None,
-        *,
-        learned: bool = False,
-        test_seconds: float = 0.0,
-        tuning_seconds: float = 0.0,
-    ) -> Result:
-        """Summarizes what was found of one optimizer by the problem's own measures."""
-        iterations, numbers = found.iterations[-1], found.summary()
-        # What it had reached when a method of one call an iteration would have come to its end.
-        affordable = [calls.start + calls.iteration * k <= iterations for k in found.iterations]
-        for measure, curve in zip(found.measures, found.curves, strict=True):
-            if any(affordable):
-                reached = curve[torch.tensor(affordable)][-1].item()
-                numbers[f"{measure.name}_after_{iterations}_calls"] = reached
-        numbers["calls"] = calls.start + calls.iteration * iterations
-        per_1000 = 1000 / iterations * test_seconds
+        """Summarizes what was found of one optimizer."""
+        assessment = found if isinstance(found, Assessment) else None
+        if isinstance(found, Assessment):
+            quantity, iterations = found.measures[0].name, found.iterations[-1]
+            medians, numbers = torch.empty(3, 0), _of_measures(found, calls)
+        else:
+            quantity, iterations = found.quantity, len(found.x) - 1
+            medians = torch.stack([median(v) for v in (found.x, found.y, found.joint)])
+            numbers = _of_distances(found, medians[2], calls)
+        per_1000 = 1000 / max(1, iterations) * test_seconds
         numbers |= {"memory": found.memory, "per_1000_iterations_s": per_1000}
         numbers |= {"test_s": test_seconds, "tuning_s": tuning_seconds}
-        quantity = found.measures[0].name
-        return cls(name, learned, calls, tuning, quantity, torch.empty(3, 0), numbers, found)
+        # Last, as they are the optimizer's own.
+        numbers |= {key: numbers.pop(key) for key in found.counts}
+        return cls(name, learned, calls, tuning, quantity, medians, numbers, assessment)
 
     @property
     def settings(self) -> str:
@@ -110,6 +78,42 @@ class Result(NamedTuple):
         stars = dict.fromkeys(self.tuning.at_edge, "*")
         best = self.tuning.best.items()
         return ", ".join(f"{name}={value:g}{stars.get(name, '')}" for name, value in best)
+
+
+def _of_distances(found: Measurements, medians: Tensor, calls: OracleCalls) -> dict[str, float]:
+    """Success, distances after iterations and oracle calls, and oracle calls to distances.
+
+    Args:
+        found: T + 1 iterates of B trajectories.
+        medians: Of their distances, (T + 1,).
+        calls: What the optimizer asks for.
+    """
+    quantity, summary = found.quantity, found.summary()
+    numbers = {f"{quantity}_{k}": medians[k].item() for k in TOLD if k < len(medians)}
+    numbers |= {key: summary[key] for key in ("sr1", "sr2") if key in summary}
+    numbers["diverged"] = summary["diverged"]
+    for budget in BUDGETS:
+        done = max(0, math.floor((budget - calls.start) / calls.iteration))
+        if done < len(medians):
+            numbers[f"{quantity}_after_{budget}_calls"] = medians[done].item()
+    for threshold in THRESHOLDS:
+        settled = median(settling_iteration(found, threshold)).item()
+        numbers[f"calls_to_{threshold:.0e}"] = calls.start + calls.iteration * settled
+    numbers["calls_per_iteration"] = calls.iteration
+    return numbers | {key: summary[key] for key in found.counts}
+
+
+def _of_measures(found: Assessment, calls: OracleCalls) -> dict[str, float]:
+    """The summary of every measure, also at equal oracle calls, and the calls of the whole run."""
+    iterations, numbers = found.iterations[-1], found.summary()
+    # What it had reached when a method of one call an iteration would have come to its end.
+    affordable = [calls.start + calls.iteration * k <= iterations for k in found.iterations]
+    for measure, curve in zip(found.measures, found.curves, strict=True):
+        if any(affordable):
+            reached = curve[torch.tensor(affordable)][-1].item()
+            numbers[f"{measure.name}_after_{iterations}_calls"] = reached
+    numbers["calls"] = calls.start + calls.iteration * iterations
+    return numbers
 
 
 def comparison_metrics(results: Iterable[Result]) -> dict[str, float]:

@@ -53,7 +53,7 @@ class Score(NamedTuple):
         return (-self.sr1, self.tail_median)
 
 
-class Quality(NamedTuple):
+class MeasureScore(NamedTuple):
     """The same where the problem has measures of its own."""
 
     mean: float
@@ -83,7 +83,7 @@ class Tuning:
     best: dict[str, float]
     at_edge: list[str]
     names: list[str]
-    scores: dict[Point, Score | Quality]
+    scores: dict[Point, Score | MeasureScore]
 
 
 @torch.no_grad()
@@ -121,7 +121,7 @@ def tune(
         raise checks.refusal("method", "a hand-designed method with grids", method)
     names, grids = list(method.grids), list(method.grids.values())
     margins = [(0, 0)] * len(names)
-    scores: dict[Point, Score | Quality] = {}
+    scores: dict[Point, Score | MeasureScore] = {}
     for _ in range(1 + ROUNDS):
         axes = [grid.values(*margin) for grid, margin in zip(grids, margins, strict=True)]
         points = [point for point in itertools.product(*axes) if point not in scores]
@@ -147,7 +147,7 @@ def score_points(
     instances: Instances,
     start: Iterate,
     iterations: int,
-) -> dict[Point, Score | Quality]:
+) -> dict[Point, Score | MeasureScore]:
     """The score of each point; as many points at once as `ROWS` and `NUMBERS` allow.
 
     Args:
@@ -161,7 +161,7 @@ def score_points(
     count = len(instances)
     numbers = sum(value.numel() for value in (*instances.theta.values(), *start))
     together = max(1, min(ROWS // count, NUMBERS // max(1, numbers)))
-    scores: dict[Point, Score | Quality] = {}
+    scores: dict[Point, Score | MeasureScore] = {}
     for first in range(0, len(points), together):
         batch = points[first : first + together]
         values = torch.tensor(batch, dtype=start.x.dtype).repeat_interleave(count, dim=0)
@@ -173,12 +173,12 @@ def score_points(
     return scores
 
 
-def _score(tails: Tensor, assessed: bool) -> Score | Quality:
+def _score(tails: Tensor, assessed: bool) -> Score | MeasureScore:
     """The score of a point from its tail means, infinite where a trajectory diverged."""
     lost = tails.isinf()
     if assessed:
         sound = tails[~lost]
-        return Quality(sound.mean().item() if len(sound) else math.inf, _share(lost))
+        return MeasureScore(sound.mean().item() if len(sound) else math.inf, _share(lost))
     return Score(_share(tails < ACCURACY), median(tails).item(), _share(lost))
 
 

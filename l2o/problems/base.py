@@ -240,12 +240,15 @@ class Problem:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> Iterate:
-        """Starting points (x₀, y₀) of `count` instances, uniform over the declared ranges."""
+        """Starting points (x₀, y₀) of `count` instances, as `draw_start` draws them."""
         check_source(count, generator)
-        x = uniform(self.start_x, (count, self.m), generator)
-        y = uniform(self.start_y, (count, self.n), generator)
         device, dtype = check_device(device), check_dtype(dtype)
-        return Iterate(x.to(device, dtype), y.to(device, dtype))
+        return Iterate(*(p.to(device, dtype) for p in self.draw_start(count, generator)))
+
+    def draw_start(self, count: int, generator: torch.Generator) -> Iterate:
+        """x₀ of (count, m) and y₀ of (count, n), uniform over the declared ranges."""
+        x = uniform(self.start_x, (count, self.m), generator)
+        return Iterate(x, uniform(self.start_y, (count, self.n), generator))
 
     def overrides(self, name: str) -> bool:
         """Whether a method is the problem's own."""

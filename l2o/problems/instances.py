@@ -86,7 +86,8 @@ class Instances(Game):
         return Iterate(x, y)
 
     def costs(self, x: Tensor, y: Tensor) -> Costs:
-        self._expect(x=x, y=y)
+        self._expect("x", x, self.m)
+        self._expect("y", y, self.n)
         return Costs(*self._of(self.problem.costs, x, y))
 
     def at(self, iteration: int) -> Instances:

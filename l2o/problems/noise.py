@@ -8,12 +8,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from l2o.games import Costs, join
+from l2o.games import Costs, Iterate, join
 from l2o.io import checks
 from l2o.norms import norm
 from l2o.problems.base import Problem, Theta
 from l2o.problems.instances import Instances
-from l2o.problems.measures import Measure
+from l2o.problems.measures import Measure, Samples
 
 NOISE = "noise"
 """The name of the draw in θ."""
@@ -75,6 +75,19 @@ class Noisy(Problem):
 
     def sample_parameters(self, count: int, generator: torch.Generator) -> Theta:
         return self.problem.sample_parameters(count, generator)
+
+    def sample_start(
+        self,
+        count: int,
+        generator: torch.Generator,
+        *,
+        dtype: torch.dtype = torch.float32,
+        device: torch.device | str = "cpu",
+    ) -> Iterate:
+        return self.problem.sample_start(count, generator, dtype=dtype, device=device)
+
+    def samples_of(self, x: Tensor, y: Tensor, theta: Theta) -> Samples | None:
+        return self.problem.samples_of(x, y, theta)
 
     def derived(self, theta: Theta) -> Theta:
         return self.problem.derived(theta)

@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
+def line_styles(results: Sequence[Result]) -> list[dict[str, Any]]:
+    """How the line of each optimizer is drawn; learned ones are black and thick."""
+    learned = [result.name for result in results if result.learned]
+    styles: list[dict[str, Any]] = []
+    for place, result in enumerate(results):
+        turn = learned.index(result.name) if result.learned else place // len(COLORS)
+        color = "black" if result.learned else COLORS[place % len(COLORS)]
+        width = 2.4 if result.learned else 1.2
+        styles.append({"color": color, "linestyle": STYLES[turn % len(STYLES)], "linewidth": width})
+    return styles
+
+
 @plot
 def plot_comparison(
     figure: Figure,
@@ -46,18 +58,11 @@ def plot_comparison(
     """
     figure.set_size_inches(14, 5)
     panels: Any = figure.subplots(1, 3, sharey=True)
-    learned = [result.name for result in results if result.learned]
-    for place, result in enumerate(results):
+    for result, style in zip(results, line_styles(results), strict=True):
         calls = result.calls
         steps = torch.arange(result.medians.shape[1], dtype=torch.double)
         if axis == "oracle_calls":
             steps = calls.start + calls.iteration * steps
-        turn = learned.index(result.name) if result.learned else place // len(COLORS)
-        style = {
-            "color": "black" if result.learned else COLORS[place % len(COLORS)],
-            "linestyle": STYLES[turn % len(STYLES)],
-            "linewidth": 2.4 if result.learned else 1.2,
-        }
         # A median that diverges leaves the plot; its name says so where that is at once.
         lost = not result.medians[2, -1].isfinite()
         label = f"{result.name} (diverged)" if lost else result.name

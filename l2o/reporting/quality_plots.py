@@ -13,7 +13,8 @@ import torch
 from l2o.evaluation.comparison import Result
 from l2o.evaluation.metrics import interquartile_mean
 from l2o.evaluation.quality import Assessment
-from l2o.reporting.drawing import BLUE, COLORS, ORANGE, STYLES, entitle, plot, tidy
+from l2o.reporting.comparison_plots import line_styles
+from l2o.reporting.drawing import BLUE, ORANGE, entitle, plot, tidy
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -72,16 +73,11 @@ def plot_qualities(
     first = results[0].assessment
     assert first is not None
     panels = _panels(figure, first)
-    for place, result in enumerate(results):
+    for result, style in zip(results, line_styles(results), strict=True):
         assert result.assessment is not None
         when = torch.tensor(result.assessment.iterations, dtype=torch.double)
         if axis == "oracle_calls":
             when = result.calls.start + result.calls.iteration * when
-        style = {
-            "color": "black" if result.learned else COLORS[place % len(COLORS)],
-            "linestyle": STYLES[place // len(COLORS) % len(STYLES)],
-            "linewidth": 2.4 if result.learned else 1.2,
-        }
         for panel, curve in zip(panels, result.assessment.curves, strict=True):
             panel.plot(when, curve, label=result.name, **style)
     for panel in panels:

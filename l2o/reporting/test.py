@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 
-from l2o.evaluation.measure import EvaluationSettings, measure, sample_set
-from l2o.evaluation.quality import assess
+from l2o.evaluation.examine import examine
+from l2o.evaluation.measure import EvaluationSettings, sample_set
+from l2o.evaluation.quality import Assessment
 from l2o.io.seeds import generator
 from l2o.optimizers import Optimizer
 from l2o.problems import Problem
@@ -51,24 +52,24 @@ def run_test(
         The metrics: what was known, `test/…`, and `time/test_s` of the unroll alone.
     """
     instances, start = sample_set(problem, settings, seed, "test", dtype)
-    found: Any
     began = time.perf_counter()
     with ProgressLine("testing", settings.iterations, "iterations") as line:
-        run = (optimizer, instances, start, settings.iterations)
-        further: dict[str, Any] = {"generator": generator(seed, "test", "states")}
-        further["on_chunk"] = line.advance
-        if problem.assessed:
-            found = assess(*run, starts=settings.starts, **further)
-        else:
-            found = measure(*run, **further)
+        found = examine(
+            optimizer,
+            instances,
+            start,
+            settings.iterations,
+            starts=settings.starts,
+            generator=generator(seed, "test", "states"),
+            on_chunk=line.advance,
+        )
     seconds = time.perf_counter() - began
-    numbers = found.summary()
-    tested = {f"test/{name}": value for name, value in numbers.items()}
+    tested = {f"test/{name}": value for name, value in found.summary().items()}
     metrics = {**(known or {}), **tested, "time/test_s": seconds}
     write_metrics(metrics, directory)
 
     plots = directory / "plots"
-    if problem.assessed:
+    if isinstance(found, Assessment):
         plot_quality(plots / "convergence.png", found, title, details)
         if found.samples:
             plot_strips(plots / "samples.png", {type(optimizer).__name__: found}, title, details)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from l2o.io import checks
 from l2o.io.errors import UserError
+from l2o.problems import Problem
 from l2o.training.curriculum import Curriculum
 from l2o.training.protocol import Protocol
 from l2o.training.rewards import Reward
@@ -35,6 +36,12 @@ class Estimator(ABC):
 
     whole: bool
     """Whether there is one meta-update for a whole trajectory, not one for each window."""
+    shares_instances: bool
+    """Whether the processes share the training instances out; else each works on all of them."""
+
+    @abstractmethod
+    def numbers(self, protocol: Protocol, problem: Problem) -> int:
+        """The least count of numbers that a meta-update on a problem holds."""
 
     @abstractmethod
     def shared(self, protocol: Protocol) -> Shared:
@@ -49,6 +56,11 @@ class ThroughUnroll(Estimator):
     """Backpropagation through the iterations of a window."""
 
     whole = False
+    shares_instances = True
+
+    def numbers(self, protocol: Protocol, problem: Problem) -> int:
+        window = protocol.window * (problem.m + problem.n)
+        return protocol.instances * (problem.numbers + window)
 
     def shared(self, protocol: Protocol) -> Shared:
         return Shared("protocol.instances", protocol.instances)
@@ -91,6 +103,7 @@ class EvolutionStrategies(Estimator):
     shaping: str
     whole: bool
     tail: float
+    shares_instances = False
 
     def __post_init__(self) -> None:
         checks.count("pairs", self.pairs)
@@ -98,6 +111,10 @@ class EvolutionStrategies(Estimator):
         checks.choice("shaping", self.shaping, SHAPINGS)
         checks.flag("whole", self.whole)
         checks.number("tail", self.tail, minimum=0, maximum=1)
+
+    def numbers(self, protocol: Protocol, problem: Problem) -> int:
+        rows = 2 * self.pairs * protocol.instances
+        return rows * (problem.numbers + problem.m + problem.n)
 
     def shared(self, protocol: Protocol) -> Shared:
         return Shared("estimator.pairs", self.pairs)

@@ -12,13 +12,13 @@ from torch import Tensor
 from torch.nn.utils import parameters_to_vector
 
 from l2o.io.seeds import generator
-from l2o.optimizers import Optimizer, map_state, tensors
+from l2o.optimizers import Optimizer
 from l2o.problems import Instances, Iterate
 from l2o.training.data import Window
 from l2o.training.estimators import EvolutionStrategies
 from l2o.training.module import MetaTraining
 from l2o.training.rewards import Unrolled
-from l2o.training.state import EpochRecord, UnrollState
+from l2o.training.state import UnrollState
 from l2o.unroll import Detach, unroll
 
 
@@ -26,8 +26,9 @@ class EvolutionTraining(MetaTraining):
     """Trains a learned optimizer by evolution strategies; see `EvolutionStrategies`.
 
     The members are rows of one batch: copy p of the instances is member p's. Each process
-    evaluates its share of the pairs; only the losses travel, as every process draws all
-    perturbations itself and so finds the same meta-gradient.
+    evaluates its share of the pairs and draws all perturbations itself, so that the losses are all
+    that they have to tell each other to find the same meta-gradient. Lightning's strategies average
+    these equal meta-gradients, k numbers, all the same.
 
     Args:
         estimator: The settings of the strategy.
@@ -72,7 +73,7 @@ class EvolutionTraining(MetaTraining):
         protocol, whole = self.protocol, self.estimator.whole
         windows = protocol.windows(batch.epoch) if whole else 1
         rewarded = self.estimator.rewarded(windows)
-        at = self._before_members(population, game, batch)
+        at = self._before(batch, lambda: self._begin(population, game, batch))
         total = torch.zeros_like(at.reward)
         first = batch.epoch * protocol.horizon + batch.position * protocol.window
         for place in range(windows):
@@ -94,22 +95,12 @@ class EvolutionTraining(MetaTraining):
         mean = values.view(-1, len(batch.instances)).mean(1)
         return torch.where(mean.isfinite(), mean, torch.inf)
 
-    def _before_members(
-        self, population: Optimizer[Any], game: Instances, batch: Window
-    ) -> UnrollState:
-        """Where a window begins, for all members; with the first of an epoch the record, too."""
-        if batch.position > 0 and isinstance(self._unroll, UnrollState):
-            return self._unroll
+    def _begin(self, population: Optimizer[Any], game: Instances, batch: Window) -> UnrollState:
+        """Where all members begin: at the same points, in the same random states."""
         copies = len(game) // len(batch.instances)
         start = Iterate(*(point.repeat(copies, 1) for point in batch.start))
         source = generator(self.seed, "train", "states", batch.epoch)
-        begun = UnrollState.begin(start, population.init(game.at(0), start, source))
-        if batch.position == 0:
-            self._epoch = EpochRecord.begin(batch.start.x)
-            return begun
-        parts = tensors(self._unroll)
-        restored: UnrollState = map_state(lambda _: next(parts), begun)
-        return restored
+        return UnrollState.begin(start, population.init(game.at(0), start, source))
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Leaves out an update of a generation in which all failed."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
@@ -66,7 +66,10 @@ class MetaTraining(LightningModule):
 
     def training_step(self, batch: Window, batch_idx: int) -> Tensor:
         """The meta-loss of one window."""
-        before = self._before(batch)
+        before = self._before(
+            batch,
+            lambda: UnrollState.begin(batch.start, self._begun(batch, "states", batch.epoch)),
+        )
         protocol, game = self.protocol, batch.instances
         policy = MetaGradients(protocol.detach)
         trajectory = policy.unroll(
@@ -105,11 +108,16 @@ class MetaTraining(LightningModule):
         if batch.last:
             self._log_epoch()
 
-    def _before(self, batch: Window) -> UnrollState:
-        """Where a window begins; with the first of an epoch its record begins as well."""
+    def _before(self, batch: Window, begin: Callable[[], UnrollState]) -> UnrollState:
+        """Where a window begins; with the first of an epoch its record begins as well.
+
+        Args:
+            batch: The window.
+            begin: Where the first of an epoch begins.
+        """
         if batch.position > 0 and isinstance(self._unroll, UnrollState):
             return self._unroll
-        begun = UnrollState.begin(batch.start, self._begun(batch, "states", batch.epoch))
+        begun = begin()
         if batch.position == 0:
             self._epoch = EpochRecord.begin(batch.start.x)
             return begun

@@ -36,6 +36,10 @@ class Validation:
             checks.count(name, getattr(self, name))
         checks.choice("score", self.score, SCORES)
 
+    def numbers(self, problem: Problem) -> int:
+        """The least count of numbers that it holds on a problem: θ and distances."""
+        return self.instances * (problem.numbers + 2 * self.iterations)
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -115,13 +119,6 @@ class Protocol:
         given["detach"] = Detach(checks.choice("protocol.detach", given.get("detach"), policies))
         validation = construct(Validation, given.get("validation"), "protocol.validation")
         return construct(cls, {**given, "validation": validation}, "protocol")
-
-    def numbers(self, problem: Problem) -> int:
-        """How many numbers training on a problem takes, at least: θ, windows and distances."""
-        window = self.window * (problem.m + problem.n)
-        trained = self.instances * (problem.numbers + window)
-        measured = 2 * self.validation.iterations
-        return trained + self.validation.instances * (problem.numbers + measured)
 
     def windows(self, epoch: int) -> int:
         """Windows, and so meta-updates, in an epoch."""

@@ -98,7 +98,7 @@ class TrainingRun:
         optimizer = build_module(config["variant"], LearnedOptimizer, "variant", own_only=own_only)
         optimizer.to(strategy.dtype)
         evaluation = construct(EvaluationSettings, config["evaluation"], "evaluation")
-        problem, *mixture = _problems(config, protocol, evaluation, own_only)
+        problem, *mixture = _problems(config, protocol, estimator, evaluation, own_only)
         for one in (problem, *mixture):
             _check_fit(optimizer, one)
         seconds = checks.number("checkpoint_seconds", config["checkpoint_seconds"], minimum=0)
@@ -141,8 +141,8 @@ class TrainingRun:
         """What it trains on."""
         from l2o.training.data import InstanceData
 
-        shares = not isinstance(self.estimator, EvolutionStrategies)
-        return InstanceData(self.mixture, self.protocol, self.seed, self.estimator.whole, shares)
+        how = self.estimator.whole, self.estimator.shares_instances
+        return InstanceData(self.mixture, self.protocol, self.seed, *how)
 
     @property
     def title(self) -> str:
@@ -157,7 +157,11 @@ class TrainingRun:
 
 
 def _problems(
-    config: Mapping[str, Any], protocol: Protocol, evaluation: EvaluationSettings, own_only: bool
+    config: Mapping[str, Any],
+    protocol: Protocol,
+    estimator: Estimator,
+    evaluation: EvaluationSettings,
+    own_only: bool,
 ) -> list[Problem]:
     """The problem and those of a mixture, each tried once the memory is known to be enough."""
     described = {"problem": config["problem"]}
@@ -169,8 +173,9 @@ def _problems(
     tested = {"problem": config["problem"], "evaluation": config["evaluation"]}
     memory.check(evaluation.numbers(problems["problem"]), **tested)
     for name, problem in problems.items():
-        trained = {name: described[name], "protocol": config["protocol"]}
-        memory.check(protocol.numbers(problem), **trained)
+        trained = {key: config[key] for key in ("protocol", "estimator")}
+        numbers = estimator.numbers(protocol, problem) + protocol.validation.numbers(problem)
+        memory.check(numbers, **trained, **{name: described[name]})
         problem.check()
     return list(problems.values())
 

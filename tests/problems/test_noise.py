@@ -9,7 +9,7 @@ from l2o import UserError, unroll
 from l2o.games import join
 from l2o.io.seeds import generator
 from l2o.optimizers import AlternatingLEAD, Extragradient, HalpernSafeguard
-from l2o.problems import Instances, Iterate, MatrixGame, Noisy, Problem
+from l2o.problems import GANMixture, Instances, Iterate, MatrixGame, Noisy, Problem
 from tests.helpers import PROBLEMS, double_batch
 
 SIGMA = 0.3
@@ -140,3 +140,16 @@ def test_what_does_not_fit_is_refused() -> None:
     first, second = (noisy_batch(MatrixGame(), 3, seed)[0] for seed in (0, 1))
     with pytest.raises(UserError, match="concatenate: expected parts of one batch"):
         first.concatenate(second)
+
+
+def test_it_begins_where_its_problem_does() -> None:
+    """Also where that draws its starting points and samples in a way of its own."""
+    problem = GANMixture(width=5, depth=1, latent=3, batch=6, samples=20)
+    noisy = Noisy(problem, 0.1)
+    plain, seen = (p.sample_start(3, generator(0, "start")) for p in (problem, noisy))
+    assert all(torch.equal(*pair) for pair in zip(plain, seen, strict=True))
+    theta = problem.sample(3, generator(0, "instances")).theta
+    expected, found = (p.samples_of(*plain, theta) for p in (problem, noisy))
+    assert expected is not None
+    assert found is not None
+    assert all(torch.equal(*pair) for pair in zip(expected, found, strict=True))

@@ -32,7 +32,7 @@ def test_each_measure_has_a_panel_with_last_and_averaged_iterate() -> None:
 
 def test_curves_are_against_iterations_or_calls() -> None:
     results = [
-        Result.by_measures(name, FOUND, OracleCalls(calls, start=1))
+        Result.of(name, FOUND, OracleCalls(calls, start=1))
         for name, calls in (("one", 1), ("two", 2))
     ]
     for axis, ends in (("iterations", [10, 10]), ("oracle_calls", [11, 21])):

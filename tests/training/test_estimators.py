@@ -1,5 +1,7 @@
 """Evolution strategies: the estimator against gradients that are known, and its shapings."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from torch import Tensor
@@ -14,6 +16,8 @@ from l2o.training.estimators import (
     standardized,
 )
 from l2o.training.rewards import ObjectiveReward, Quality
+from l2o.training.run import TrainingRun
+from tests.training.test_configs import composed
 
 
 def quadratic(theta: Tensor) -> Tensor:
@@ -81,6 +85,12 @@ def test_bad_settings(settings: dict[str, object], words: str) -> None:
     given = {"pairs": 2, "deviation": 0.1, "shaping": "ranks", "whole": True, "tail": 0.4}
     with pytest.raises(UserError, match=words):
         EvolutionStrategies(**(given | settings))  # type: ignore[arg-type]
+
+
+def test_memory_counts_every_member(tmp_path: Path) -> None:
+    """What a generation holds is told by the number of pairs, before it begins."""
+    with pytest.raises(UserError, match=r"estimator\.pairs=1000000000, .*not enough memory"):
+        TrainingRun.from_config(composed(tmp_path, "estimator=es", "estimator.pairs=1000000000"))
 
 
 def test_what_does_not_go_together() -> None:

@@ -134,7 +134,7 @@ ALLOWED: dict[str, Allowed] = {
     **dict.fromkeys(("variant.warmup_start", "variant.warmup_end"), number(0, 1e38)),
     "variant.warmup_iterations": size(0),
     **dict.fromkeys(("estimator", "estimator._target_"), nothing),
-    "estimator.pairs": whole(1),
+    "estimator.pairs": size(),
     "estimator.deviation": number(above=0),
     "estimator.shaping": one_of("ranks", "standardized"),
     "estimator.whole": flag,

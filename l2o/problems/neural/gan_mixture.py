@@ -16,7 +16,6 @@ from l2o.games import Costs, Iterate
 from l2o.io import checks
 from l2o.io.errors import UserError
 from l2o.problems.base import Problem, Theta
-from l2o.problems.given import check_device, check_dtype, check_source
 from l2o.problems.measures import Measure, Samples
 from l2o.problems.neural.mixtures import (
     SHAPES,
@@ -152,20 +151,10 @@ class GANMixture(Problem):
             **self._samples(count, self.samples, generator),
         }
 
-    def sample_start(
-        self,
-        count: int,
-        generator: torch.Generator,
-        *,
-        dtype: torch.dtype = torch.float32,
-        device: torch.device | str = "cpu",
-    ) -> Iterate:
+    def draw_start(self, count: int, generator: torch.Generator) -> Iterate:
         """Initial parameters of both networks, (count, m) and (count, n)."""
-        check_source(count, generator)
-        device, dtype = check_device(device), check_dtype(dtype)
         networks = (self.generator, self.critic)
-        drawn = (net.sample(count, generator, self.initial_deviation) for net in networks)
-        return Iterate(*(parameters.to(device, dtype) for parameters in drawn))
+        return Iterate(*(n.sample(count, generator, self.initial_deviation) for n in networks))
 
     def draw(self, count: int, generator: torch.Generator) -> Theta:
         """A minibatch, in place of the samples that quality is measured on."""
